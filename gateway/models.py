@@ -212,14 +212,21 @@ class OutboundMessage(SQLModel, table=True):
 
     __tablename__ = "outbound_messages"
     __table_args__ = (
+        # One lane per sender for campaigns, one for replies, both read in the order of their index.
         Index(
             "outbound_due",
             "sender_id",
-            "category",
             "send_after",
             "id",
-            sqlite_where=text("state = 'queued'"),
-            postgresql_where=text("state = 'queued'"),
+            sqlite_where=text("state = 'queued' AND category <> 'reply'"),
+            postgresql_where=text("state = 'queued' AND category <> 'reply'"),
+        ),
+        Index(
+            "outbound_replies_due",
+            "send_after",
+            "id",
+            sqlite_where=text("state = 'queued' AND category = 'reply'"),
+            postgresql_where=text("state = 'queued' AND category = 'reply'"),
         ),
         Index(
             "outbound_open",

@@ -118,10 +118,10 @@ def upgrade() -> None:
     op.create_index(
         "outbound_due",
         "outbound_messages",
-        ["sender_id", "category", "send_after", "id"],
+        ["sender_id", "send_after", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'queued'"),
-        postgresql_where=sa.text("state = 'queued'"),
+        sqlite_where=sa.text("state = 'queued' AND category <> 'reply'"),
+        postgresql_where=sa.text("state = 'queued' AND category <> 'reply'"),
     )
     op.create_index(
         "outbound_in_doubt",
@@ -139,6 +139,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state IN ('queued', 'held', 'sending', 'unknown')"),
         postgresql_where=sa.text("state IN ('queued', 'held', 'sending', 'unknown')"),
+    )
+    op.create_index(
+        "outbound_replies_due",
+        "outbound_messages",
+        ["send_after", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued' AND category = 'reply'"),
+        postgresql_where=sa.text("state = 'queued' AND category = 'reply'"),
     )
 
     op.create_table(
