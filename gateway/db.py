@@ -32,14 +32,16 @@ BATCH = 128
 # At 2,000 a second this is 5 s of work: whoever comes later would have been answered 503 anyway.
 MOST_WAITING = 10_000
 LOST = (OperationalError, InterfaceError, PoolTimeout)
+JobStarter = Callable[[Connection, str, int], None]
 
 
 class Transaction:
     """What a verb changes the database through; shared by the verbs of one commit."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, start_job: JobStarter | None = None) -> None:
         self.connection = connection
         self.is_sqlite = connection.dialect.name == "sqlite"
+        self._start_job = start_job
         self._later: dict[Table, list[Mapping[str, Any]]] = {}
 
     def execute(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
@@ -51,6 +53,11 @@ class Transaction:
         For rows that nobody reads back within the transaction. Rows of one table must have the same keys.
         """
         self._later.setdefault(table, []).append(row)
+
+    def start_job(self, name: str, key: int) -> None:
+        """Enqueues a job with this transaction. Without a job engine (tests, tools) the reaper finds the work."""
+        if self._start_job is not None:
+            self._start_job(self.connection, name, key)
 
     def flush(self) -> None:
         for table, rows in self._later.items():
@@ -87,6 +94,7 @@ class Writer:
 
     def __init__(self, engine: Engine, lanes: int = 1) -> None:
         self._engine = engine
+        self.start_job: JobStarter | None = None
         self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"writer-{lane}", daemon=True) for lane in range(lanes)
@@ -175,7 +183,7 @@ class Writer:
 
     def _run_together(self, batch: Sequence[_Item]) -> None:
         with self._engine.connect() as connection:
-            tx = Transaction(connection)
+            tx = Transaction(connection, self.start_job)
             for item in batch:
                 item.result = item.call(tx)
             tx.flush()
