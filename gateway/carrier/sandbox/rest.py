@@ -116,6 +116,7 @@ class Rest:
         service_sid = form.get("MessagingServiceSid")
         sender = self._sender_for(form.get("From"), service_sid)
         _check(to, sender.number, body)
+        _check_callback(form.get("StatusCallback"))
         message = new_message(
             to=to,
             sender=sender.number,
@@ -224,3 +225,8 @@ def _check(to: str, sender: str, body: str) -> None:
         raise Refusal(400, 21602, "Message body is required.")
     if len(body) > LONGEST_BODY:
         raise Refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
+
+
+def _check_callback(url: str | None) -> None:
+    if url and not url.startswith(("http://", "https://")):
+        raise Refusal(400, 21609, f"The StatusCallback URL {url} is not a valid URL")

@@ -112,7 +112,7 @@ class Postman:
         target = urldefrag(url).url
         headers = {"X-Twilio-Signature": self._validator.compute_signature(target, params)}
         assert self._session is not None
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
             # encoded=True: what is signed must be the very characters that are requested.
             async with self._session.post(
                 URL(target, encoded=True), data=params, headers=headers, allow_redirects=False
