@@ -69,6 +69,8 @@ def rules_at(places: Place | Iterable[Place], instant: datetime) -> Rules:
     languages. A country without its subdivision may be any of them, and an unknown country any country,
     so that losing information never loosens a rule. Rules change at 00:00 UTC of their date.
     """
+    if instant.tzinfo is None:
+        raise ValueError("rules_at needs an aware instant")
     wanted = (places,) if isinstance(places, Place) else places
     key = frozenset((place.country, place.subdivision) for place in wanted)
     return _rules(packaged(), key or _ANYWHERE, instant.astimezone(UTC).date())

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import starmap
 from zoneinfo import ZoneInfo
 
@@ -84,15 +84,16 @@ def _opening(hours: Window, zone: ZoneInfo, moment: datetime) -> datetime | None
     start, end = hours.days[local.weekday()]
     if start <= local.hour * 60 + local.minute < end:
         return moment
-    for ahead in range(8):
-        day = local.date() + timedelta(days=ahead)
-        start, end = hours.days[day.weekday()]
-        opening = (
-            datetime.combine(day, time(*divmod(start, 60)), zone).astimezone(UTC) if end > start else None
-        )
-        if opening and opening > moment:
-            return opening
-    return None
+    days = (local.date() + timedelta(days=ahead) for ahead in range(8))
+    openings = (opening for day in days for opening in _starts(hours.days[day.weekday()], zone, day))
+    return next((opening for opening in openings if opening > moment), None)
+
+
+def _starts(span: Span, zone: ZoneInfo, day: date) -> list[datetime]:
+    """When a day's span begins: twice where the clock is set back over it, never on a closed day."""
+    start, end = span
+    clock = datetime.combine(day, time(*divmod(start, 60)), zone)
+    return [clock.replace(fold=fold).astimezone(UTC) for fold in (0, 1)] if end > start else []
 
 
 def _exception(token: str, usual: Span) -> tuple[int, Span]:
