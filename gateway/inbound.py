@@ -4,12 +4,13 @@
 A second copy of the same MessageSid stops at the unique index and changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import Connection, bindparam, or_, select
 
 import keywords
 from gateway import audit, optouts, outbox, phone, regions, replies
@@ -116,6 +117,11 @@ def receive(tx: Transaction, text: IncomingText, account_sid: str, now: datetime
     if decided is not outcome:
         tx.execute(SET_OUTCOME, {"inbound_id": inbound_id, "decided": decided.value})
     return decided
+
+
+def known_sids(connection: Connection, sids: Sequence[str]) -> set[str]:
+    """Those of the MessageSids that have been taken in already."""
+    return set(connection.execute(select(inbound.c.message_sid).where(inbound.c.message_sid.in_(sids))).scalars())
 
 
 def decide(

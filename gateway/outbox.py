@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, literal_column, select, update
 
 from gateway import audit, optouts, segments
 from gateway.db import Transaction
@@ -114,6 +114,13 @@ def _permit(row: Any, now: datetime) -> Permit:
     )
 
 
+def replies_waiting(connection: Connection, now: datetime) -> tuple[bool, bool]:
+    """Whether any automatic reply is due, and whether any has expired; reads only."""
+    rows = connection.execute(WAITING, {"now": now}).scalars().all()
+    expired = [expires_at is not None and expires_at <= now for expires_at in rows]
+    return not all(expired), any(expired)
+
+
 def drop_expired(tx: Transaction, now: datetime) -> int:
     """Replies that could not leave in time are dropped, never sent late (47 CFR 64.1200(a)(12): 5 minutes)."""
     dropped = tx.execute(DROP_EXPIRED, {"now": now}).all()
@@ -184,6 +191,16 @@ _due = (
     .order_by(outbound.c.send_after, outbound.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=outbound)
+)
+WAITING = (
+    select(outbound.c.expires_at)
+    .where(
+        literal_column("outbound_messages.state = 'queued'"),
+        literal_column("outbound_messages.category = 'reply'"),
+        outbound.c.send_after <= bindparam("now"),
+    )
+    .order_by(outbound.c.send_after)
+    .limit(100)
 )
 DUE = _due.where(
     literal_column("outbound_messages.category <> 'reply'"), outbound.c.sender_id == bindparam("sender")

@@ -1,0 +1,207 @@
+"""Twilio's two webhooks. A text is acknowledged only after its decision is durable (P1)."""
+
+import asyncio
+import re
+from functools import lru_cache
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from gateway import delivery, inbound, phone
+from gateway.errors import DatabaseAway
+from gateway.inbound import IncomingText, Outcome
+from gateway.web.context import Context, context
+from gateway.web.signatures import Signatures
+
+log = structlog.get_logger()
+R = TypeVar("R")
+Form = dict[str, str | list[str]]
+
+EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
+FORM = "application/x-www-form-urlencoded"
+SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
+# Twilio sends some 30 parameters; a form with more than 1,000 is an attack on the parser.
+MOST_FIELDS = 1000
+SET_UP = (
+    "This address is for Twilio's webhooks and takes POST only.\n"
+    "In the Twilio console set your number's (or messaging service's) incoming message webhook to\n\n"
+    "  {url}/twilio/inbound#rc=3&rp=ct,rt,5xx   HTTP POST\n\n"
+    "The part behind # makes Twilio try again when this gateway is restarting.\n"
+)
+
+
+async def take_in(request: Request) -> Response:
+    """`POST /twilio/inbound`: 200 `<Response/>` after the commit, 503 when it could not be made in time."""
+    ctx = context(request)
+    form = await _signed_form(request, ctx)
+    if isinstance(form, Response):
+        return form
+    text = _incoming(form)
+    if text is None:
+        return PlainTextResponse("MessageSid, From or To is missing or malformed.\n", 422)
+    try:
+        outcome = await _in_time(
+            ctx, ctx.db.writer.submit(inbound.receive, text, ctx.settings.twilio_account_sid, ctx.now())
+        )
+    except DatabaseAway:
+        return _try_again()
+    if outcome is Outcome.UNKNOWN_ACCOUNT:
+        return PlainTextResponse("This gateway serves another Twilio account.\n", 403)
+    if outcome is Outcome.UNKNOWN_SENDER:
+        return PlainTextResponse(
+            "No sender with this number is set up here (optout senders create). An opt-out was honoured.\n", 404
+        )
+    return Response(EMPTY, media_type="text/xml")
+
+
+async def take_status(request: Request) -> Response:
+    """`POST /twilio/status?m=ID`: what became of a text of ours; 204 whether or not it was news."""
+    ctx = context(request)
+    form = await _signed_form(request, ctx)
+    if isinstance(form, Response):
+        return form
+    sid, status = _one(form, "MessageSid"), _one(form, "MessageStatus")
+    if not SID.fullmatch(sid) or not status:
+        return PlainTextResponse("MessageSid or MessageStatus is missing or malformed.\n", 422)
+    try:
+        await _in_time(
+            ctx,
+            ctx.db.writer.submit(
+                delivery.record_status,
+                _int(request.query_params.get("m")),
+                sid,
+                status,
+                _int(_one(form, "ErrorCode")),
+                ctx.now(),
+            ),
+        )
+    except DatabaseAway:
+        return _try_again()
+    return Response(status_code=204)
+
+
+async def explain(request: Request) -> Response:
+    """GET and everything else: how to set the webhook up."""
+    url = context(request).settings.public_url
+    return PlainTextResponse(SET_UP.format(url=url), 405, headers={"Allow": "POST"})
+
+
+async def _signed_form(request: Request, ctx: Context) -> Form | Response:
+    """The form, or the refusal: 413 too large, 415 not a form, 403 not signed by Twilio."""
+    if not request.headers.get("content-type", FORM).startswith(FORM):
+        return PlainTextResponse("Send the parameters as a form.\n", 415)
+    body = await _body(request, ctx.settings.max_body_bytes)
+    if body is None:
+        return PlainTextResponse("The form is too large.\n", 413)
+    form = parse_form(body)
+    if form is None:
+        return PlainTextResponse("The form cannot be read.\n", 400)
+    url = ctx.settings.public_url + request.url.path
+    query = request.scope["query_string"].decode("latin-1")
+    signature = request.headers.get("x-twilio-signature")
+    signatures = _signatures(tuple(ctx.settings.auth_tokens))
+    if not signatures.valid(f"{url}?{query}" if query else url, form, signature):
+        log.warning("webhook with a wrong signature", path=request.url.path)
+        return PlainTextResponse("The signature is missing or wrong.\n", 403)
+    return form
+
+
+async def _body(request: Request, limit: int) -> bytes | None:
+    """The body, or None as soon as it is longer than `limit` bytes."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse_form(body: bytes) -> Form | None:
+    """All parameters, empty ones too (they count in the signature); a repeated name gets a list.
+
+    None when it is no form. The standard library reads Twilio's 25 fields in a quarter of the time that
+    a multipart-capable parser needs, and urlencoded is all that Twilio sends.
+    """
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+    except ValueError:
+        return None
+    form: Form = {}
+    for name, value in pairs:
+        held = form.get(name)
+        if held is None:
+            form[name] = value
+        else:
+            form[name] = [*held, value] if isinstance(held, list) else [held, value]
+    return form
+
+
+@lru_cache(maxsize=4)
+def _signatures(tokens: tuple[str, ...]) -> Signatures:
+    return Signatures(tokens)
+
+
+def _incoming(form: Form) -> IncomingText | None:
+    channel, number = phone.split_channel(_one(form, "From"))
+    sid, to = _one(form, "MessageSid"), phone.split_channel(_one(form, "To"))[1]
+    if not SID.fullmatch(sid) or not 0 < len(number) <= 20 or not 0 < len(to) <= 64:
+        return None
+    return IncomingText(
+        message_sid=sid,
+        account_sid=_one(form, "AccountSid")[:64],
+        number=_same_person(number),
+        to_address=to,
+        # PostgreSQL stores no NUL, and no phone can type one.
+        body=_one(form, "Body").replace("\0", ""),
+        channel=channel[:16],
+        media=_int(_one(form, "NumMedia")) or 0,
+        messaging_service_sid=_one(form, "MessagingServiceSid")[:34] or None,
+        opt_out_type=_one(form, "OptOutType")[:16].upper() or None,
+    )
+
+
+def _same_person(number: str) -> str:
+    """Twilio sends E.164; a short code or a name that texts us stays as it is."""
+    try:
+        return phone.parse(number) if number.startswith("+") else number
+    except phone.BadNumber:
+        return number
+
+
+def _one(form: Form, name: str) -> str:
+    value = form.get(name, "")
+    return value if isinstance(value, str) else value[-1]
+
+
+def _int(text: str | None) -> int | None:
+    """A whole number that fits a 64-bit column, or None."""
+    if not text or not text.isascii() or not text.isdigit() or len(text) > 18:
+        return None
+    return int(text)
+
+
+async def _in_time(ctx: Context, future: "asyncio.Future[R]") -> R:
+    """The verb's answer. When the commit takes too long the verb is withdrawn and DatabaseAway raised."""
+    try:
+        async with asyncio.timeout(ctx.settings.database_timeout):
+            return await future
+    except TimeoutError:
+        raise DatabaseAway("The database did not answer in time.") from None
+
+
+def _try_again() -> Response:
+    return PlainTextResponse("Try again.\n", 503, headers={"Retry-After": "5"})
+
+
+OTHERS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
+routes: list[BaseRoute] = [
+    Route("/twilio/inbound", take_in, methods=["POST"]),
+    Route("/twilio/status", take_status, methods=["POST"]),
+    Route("/twilio/inbound", explain, methods=OTHERS),
+    Route("/twilio/status", explain, methods=OTHERS),
+]
