@@ -107,7 +107,11 @@ class Dispatcher:
     def _batch(self, sender_id: int | None) -> int:
         """No more than the sender can send in half a second: what is claimed is a STOP's residue."""
         rate = self._buckets[sender_id].rate if sender_id is not None else None
-        return self.settings.claim_batch if rate is None else max(1, min(self.settings.claim_batch, int(rate / 2)))
+        return (
+            self.settings.claim_batch
+            if rate is None
+            else max(1, min(self.settings.claim_batch, int(rate / 2)))
+        )
 
     async def _start(self, permit: Permit, under_way: set[asyncio.Task[None]]) -> None:
         await self._slots.acquire()
@@ -198,7 +202,11 @@ class Dispatcher:
                 await self._adopt(text, match)
             elif _now() - text.claimed_at > timedelta(seconds=self.settings.doubt_grace):
                 await self.db.writer.submit(
-                    outbox.requeue, text.id, text.claimed_at, not_before=_now(), why="not in the carrier's list"
+                    outbox.requeue,
+                    text.id,
+                    text.claimed_at,
+                    not_before=_now(),
+                    why="not in the carrier's list",
                 )
 
     def _match(self, text: Any, listed: Sequence[ListedMessage]) -> ListedMessage | None:

@@ -36,7 +36,9 @@ async def recover(db: Database, carrier: Carrier, settings: Settings, now: datet
     return missed
 
 
-async def _take_in(db: Database, settings: Settings, message: ListedMessage, now: datetime) -> inbound.Outcome:
+async def _take_in(
+    db: Database, settings: Settings, message: ListedMessage, now: datetime
+) -> inbound.Outcome:
     channel, number = phone.split_channel(message.sender)
     text = IncomingText(
         message_sid=message.sid,

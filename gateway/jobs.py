@@ -48,9 +48,7 @@ class Starter:
     """Enqueues jobs from any process, within the caller's transaction."""
 
     def __init__(self, settings: Settings) -> None:
-        self._client = DBOSClient(
-            system_database_url=settings.database_url, application_name=APP, lazy=True
-        )
+        self._client = DBOSClient(system_database_url=settings.database_url, application_name=APP, lazy=True)
 
     def __call__(self, connection: Connection, name: str, key: int) -> None:
         """Enqueues `dispatch` of a sender or `expand` of a campaign; at most one chunk a sender runs at once."""
@@ -111,9 +109,7 @@ class Jobs:
         """Rebuilds lost jobs from the tables. Every worker does this; doing it twice does no harm."""
         alive = self.db.reading(_alive, _now() - timedelta(seconds=self.settings.worker_grace))
         live = DBOS.list_workflows(status=LIVE, load_input=False, load_output=False)
-        dead = [
-            job.workflow_id for job in live if job.status == "PENDING" and job.executor_id not in alive
-        ]
+        dead = [job.workflow_id for job in live if job.status == "PENDING" and job.executor_id not in alive]
         if dead:
             DBOS.cancel_workflows(dead)
         standing = {(job.name, job.queue_partition_key) for job in live if job.workflow_id not in dead}
@@ -191,5 +187,3 @@ def _rate(connection: Connection, sender_id: int) -> float | None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-

@@ -117,9 +117,11 @@ def lift(tx: Transaction, number: str, signal: Signal, *, program_id: int | None
     the ids of the rows lifted; none is written down as an ignored signal.
     """
     _take_turn(tx)
-    lifted = tx.execute(
-        LIFT, {"number_": number, "at": signal.at, "program": program_id, "by": signal.cause}
-    ).scalars().all()
+    lifted = (
+        tx.execute(LIFT, {"number_": number, "at": signal.at, "program": program_id, "by": signal.cause})
+        .scalars()
+        .all()
+    )
     audit.append(
         tx,
         "opt_out.lifted" if lifted else "opt_in.ignored",
@@ -135,7 +137,9 @@ def lift(tx: Transaction, number: str, signal: Signal, *, program_id: int | None
     return list(lifted)
 
 
-def give_reason(tx: Transaction, opt_out_id: int, reason: str, *, number: str, at: datetime, cause: str) -> None:
+def give_reason(
+    tx: Transaction, opt_out_id: int, reason: str, *, number: str, at: datetime, cause: str
+) -> None:
     """Keeps why she left, from the page's fixed list."""
     tx.execute(update(opt_outs).where(opt_outs.c.id == opt_out_id).values(reason=reason))
     audit.append(

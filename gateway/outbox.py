@@ -139,7 +139,9 @@ def drop_expired(tx: Transaction, now: datetime) -> int:
     return len(dropped)
 
 
-def requeue(tx: Transaction, message_id: int, claimed_at: datetime, *, not_before: datetime, why: str) -> bool:
+def requeue(
+    tx: Transaction, message_id: int, claimed_at: datetime, *, not_before: datetime, why: str
+) -> bool:
     """Back into the queue what surely was not sent, or into `suppressed` if she left meanwhile.
 
     Does nothing (False) when the row has moved on since it was claimed at `claimed_at`.
