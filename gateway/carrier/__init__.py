@@ -71,9 +71,7 @@ class Carrier(Protocol):
         """The outbound texts to one recipient created at or after `since`, newest first."""
         ...
 
-    async def list_received(
-        self, since: datetime, until: datetime, to: str | None = None
-    ) -> list[ListedMessage]:
+    async def list_received(self, since: datetime, until: datetime, to: str | None = None) -> list[ListedMessage]:
         """The inbound texts of that time, bounds included; with `to`, only one sender's."""
         ...
 

@@ -85,9 +85,7 @@ class TwilioCarrier:
             listed = [_listed(message) for message in found if message.direction != "inbound"]
         return [message for message in listed if message.created_at >= since.replace(microsecond=0)]
 
-    async def list_received(
-        self, since: datetime, until: datetime, to: str | None = None
-    ) -> list[ListedMessage]:
+    async def list_received(self, since: datetime, until: datetime, to: str | None = None) -> list[ListedMessage]:
         # The SDK writes a "Z" behind whatever hour it is given.
         with _carrier_errors():
             found = await self._messages.list_async(

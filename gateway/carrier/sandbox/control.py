@@ -32,9 +32,7 @@ LAST_TEXTS_SHOWN = 50
 class Control:
     """The handlers under `/sandbox` and the page at `/`."""
 
-    def __init__(
-        self, config: SandboxConfig, store: Store, postman: Postman, rest: Rest, phones: Phones
-    ) -> None:
+    def __init__(self, config: SandboxConfig, store: Store, postman: Postman, rest: Rest, phones: Phones) -> None:
         self._config = config
         self._store = store
         self._postman = postman
@@ -94,8 +92,7 @@ class Control:
         if request.query.get("after") == str(self._store.version):
             return web.Response(status=204)
         phones = [
-            {"number": number, "texts": self._texts(number)[-LAST_TEXTS_SHOWN:]}
-            for number in self._config.phones
+            {"number": number, "texts": self._texts(number)[-LAST_TEXTS_SHOWN:]} for number in self._config.phones
         ]
         return json_answer(
             {"version": self._store.version, "campaign_url": self._config.campaign_url, "phones": phones}

@@ -28,8 +28,7 @@ TWILIO_TEXTS = {
 CARRIER_TEXTS = {
     "STOP": 'NETWORK MSG: You replied with the word "stop" which blocks all texts sent from this number. '
     'Text back "unstop" to receive messages again.',
-    "START": 'NETWORK MSG: You have replied "unstop" and will begin receiving messages again from this '
-    "number.",
+    "START": 'NETWORK MSG: You have replied "unstop" and will begin receiving messages again from this number.',
 }
 TEXTS = {Answers.GATEWAY: {}, Answers.TWILIO: TWILIO_TEXTS, Answers.CARRIER: CARRIER_TEXTS}
 
@@ -72,9 +71,7 @@ class Phones:
             return
         text = TEXTS[sender.answers][word]
         self.store.add(
-            new_message(
-                to=phone, sender=sender.number, body=text, direction="outbound-reply", status="delivered"
-            )
+            new_message(to=phone, sender=sender.number, body=text, direction="outbound-reply", status="delivered")
         )
 
 

@@ -179,9 +179,7 @@ class Rest:
         for step in steps:
             message.status = step
             self._store.touch()
-            await self._postman.deliver(
-                message.status_callback, status_params(self._account_sid, message, step)
-            )
+            await self._postman.deliver(message.status_callback, status_params(self._account_sid, message, step))
         message.status = final
 
     # Look
@@ -202,7 +200,7 @@ class Rest:
 
 def json_answer(body: object, status: int = 200) -> web.Response:
     return web.Response(
-        body=json.dumps(body, ensure_ascii=False).encode(),
+        body=json.dumps(body).encode(),
         status=status,
         headers={"Content-Type": "application/json"},
     )

@@ -142,4 +142,4 @@ def _log_line(message: Message) -> str:
         "status_callback": message.status_callback,
         "at": message.created_at.isoformat(),
     }
-    return json.dumps(entry, ensure_ascii=False) + "\n"
+    return json.dumps(entry) + "\n"

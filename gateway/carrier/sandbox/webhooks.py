@@ -6,6 +6,7 @@ against itself.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urldefrag
 
@@ -16,6 +17,8 @@ from yarl import URL
 from gateway.carrier.sandbox.config import SandboxConfig
 from gateway.carrier.sandbox.store import Message
 from gateway.segments import count
+
+logger = logging.getLogger(__name__)
 
 API_VERSION = "2010-04-01"
 PLACE_FIELDS = tuple(f"{end}{part}" for end in ("From", "To") for part in ("City", "State", "Zip", "Country"))
@@ -57,6 +60,8 @@ class Lane:
             job = await self._jobs.get()
             try:
                 await job()
+            except Exception as error:  # one bad text must not take a worker away from the others
+                logger.warning("a webhook could not be posted: %s", type(error).__name__)
             finally:
                 self._unfinished -= 1
                 self._jobs.task_done()

@@ -49,9 +49,7 @@ def prism_in_front_of(prism_command: list[str]) -> Callable[[str], AbstractConte
     def prism(upstream: str) -> Iterator[str]:
         port = _free_port()
         command = [*prism_command, "--port", str(port), str(DOCUMENT), upstream]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             try:
                 _wait_until_it_listens(process)
                 yield f"http://127.0.0.1:{port}"

@@ -36,7 +36,9 @@ const LABELS = {
 };
 const LANGUAGE = navigator.language.toLowerCase().startsWith("de") ? "de" : "en";
 const WORDS = LABELS[LANGUAGE];
-const FLAGS = { "+49": "🇩🇪", "+1": "🇺🇸", "+33": "🇫🇷", "+34": "🇪🇸", "+44": "🇬🇧", "+43": "🇦🇹", "+41": "🇨🇭" };
+// Names instead of flags: Windows has no flag emoji.
+const REGIONS = { "+49": "DE", "+1": "US", "+33": "FR", "+34": "ES", "+44": "GB", "+43": "AT", "+41": "CH" };
+const REGION_NAMES = new Intl.DisplayNames(LANGUAGE, { type: "region" });
 const QUICK = ["STOP", "START", "HELP"];
 const POLL_MS = 700;
 // With a scheme, or a host with a path: what phones make tappable.
@@ -52,9 +54,9 @@ function label(root) {
   }
 }
 
-function flagOf(number) {
-  const code = Object.keys(FLAGS).find((prefix) => number.startsWith(prefix));
-  return code ? FLAGS[code] + " " : "";
+function nameOf(number) {
+  const code = Object.keys(REGIONS).find((prefix) => number.startsWith(prefix));
+  return code ? REGION_NAMES.of(REGIONS[code]) + " · " + number : number;
 }
 
 function fillWithLinks(element, text) {
@@ -96,7 +98,7 @@ function bubble(text) {
 function makeScreen(number) {
   const section = document.getElementById("phone").content.cloneNode(true).firstElementChild;
   label(section);
-  section.querySelector("h2").textContent = flagOf(number) + number;
+  section.querySelector("h2").textContent = nameOf(number);
   section.querySelector(".texts").setAttribute("aria-label", WORDS.texts.replace("{0}", number));
   const input = section.querySelector("input");
   input.placeholder = WORDS.write;

@@ -105,9 +105,7 @@ def test_page_size(size, shown, more):
     assert (page["start"], page["end"]) == (0, shown - 1)
 
 
-@pytest.mark.parametrize(
-    ("asked", "size"), [({}, 50), ({"PageSize": "1000"}, 1000), ({"PageSize": "1001"}, 1000)]
-)
+@pytest.mark.parametrize(("asked", "size"), [({}, 50), ({"PageSize": "1000"}, 1000), ({"PageSize": "1001"}, 1000)])
 def test_page_size_has_a_default_and_a_limit(asked, size):
     assert page_of(stored(), ACCOUNT, asked, 0.0)["page_size"] == size
 

@@ -129,9 +129,7 @@ def test_senders_have_their_own_webhook_and_answerer():
         stage.sandbox.phone_sends(ANNA, CLUB, "STOP")
         stage.sandbox.phone_sends(ANNA, SHOP, "STOP")
         await stage.sandbox.settled()
-        told = {
-            post.url.removeprefix(stage.inbox.url): "OptOutType" in post.form for post in stage.inbox.posts
-        }
+        told = {post.url.removeprefix(stage.inbox.url): "OptOutType" in post.form for post in stage.inbox.posts}
         assert told == {"/club": True, "/inbound": False}
 
     play(story)

@@ -112,6 +112,19 @@ def test_a_lane_works_on_so_many_jobs_at_once():
     assert (most, done) == (3, 10)
 
 
+def test_half_a_character_takes_no_worker_away():
+    """JSON can carry a lone surrogate, which cannot be signed: that webhook is lost, the next one is not."""
+
+    async def story(stage: Stage) -> None:
+        for body in ("\ud83d", "whole"):
+            status, _ = await stage.post(f"/sandbox/phones/{ANNA}/send", {"body": body, "to": SHOP})
+            assert status == 201
+        await stage.sandbox.settled()
+        assert [post.form["Body"] for post in stage.inbox.posts] == ["whole"]
+
+    play(story, webhook_concurrency=1)
+
+
 async def _deliver(url: str, retries: int) -> bool:
     config = SandboxConfig(auth_token=TOKEN, webhook_retries=retries, retry_pause=0.0)
     postman = Postman(config)
