@@ -13,14 +13,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from twilio.base import values  # type: ignore[import-untyped]
-from twilio.base.exceptions import (  # type: ignore[import-untyped]
+from twilio.base import values
+from twilio.base.exceptions import (
     TwilioRestException,
     TwilioServiceException,
 )
-from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
-from twilio.http.response import Response  # type: ignore[import-untyped]
-from twilio.rest import Client  # type: ignore[import-untyped]
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
 
 from gateway.carrier import (
     OPTED_OUT_CODE,

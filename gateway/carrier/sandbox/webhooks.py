@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urldefrag
 
 import aiohttp
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
+from twilio.request_validator import RequestValidator
 from yarl import URL
 
 from gateway.carrier.sandbox.config import SandboxConfig
