@@ -1,8 +1,8 @@
 """The automatic texts we answer with: wording as data (`wording/XX.toml`), chosen and filled in here.
 
 Keys of a wording file: `rates`, what North America's carriers want in a help text on costs and frequency;
-`[confirmation]` with one text per scope (`program`, `marketing`, `all`); `[help]` and `[welcome_back]` with
-one `text`; in each table `short`, for when the long one does not fit into one segment. Nothing but the
+`[confirmation]` with one text per scope (`program`, `marketing`, `all`); `[confirmation_offer]`, which also
+offers to stay after the opt-out has taken effect, `[help]` and `[welcome_back]` with one `text`; in each table `short`, for when the long one does not fit into one segment. Nothing but the
 program's own name and contact is ever filled in, so that no stranger's words are sent on.
 """
 
@@ -16,7 +16,7 @@ from gateway.regions import Rules
 from gateway.segments import fits_one
 
 LANGUAGES = ("en", "de", "fr", "es")
-KINDS = ("confirmation", "help", "welcome_back")
+KINDS = ("confirmation", "confirmation_offer", "help", "welcome_back")
 
 # CTIA's short-code rules; the carriers of Canada and the territories apply the same ones.
 _RATES_COUNTRIES = frozenset({"US", "PR", "VI", "GU", "MP", "AS", "CA"})
