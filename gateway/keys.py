@@ -81,9 +81,7 @@ def _digest(plain: str) -> str:
 
 
 def _tell(tx: Transaction, action: str, key_id: int, name: str, role: Role, now: datetime) -> None:
-    audit.append(
-        tx, action, at=now, actor="operator", cause=f"key:{key_id}", name=name, role=Role(role).value
-    )
+    audit.append(tx, action, at=now, actor="operator", cause=f"key:{key_id}", name=name, role=Role(role).value)
 
 
 _VALID = select(api_keys.c.id, api_keys.c.name, api_keys.c.role, api_keys.c.digest).where(
