@@ -5,13 +5,18 @@ its reason; the rows around it are not affected. Row numbers are those a person 
 """
 
 import codecs
+import csv
 import io
 import re
+import unicodedata
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO
 
+from gateway import phone
 from gateway.errors import BadInput
 
 # The first rows tell the delimiter and the column.
@@ -24,7 +29,7 @@ _CHUNK = 1 << 16
 
 # Parts of a header that name a number's column, the surest first. Mobiles before landlines.
 _NAMES = (
-    re.compile(r"mobil|handy|cell|portable|movil|celular|gsm|msisdn|whatsapp|sms"),
+    re.compile(r"mobil|handy|^cell|portable|movil|celular|gsm|msisdn|whatsapp"),
     re.compile(r"phone|telefon|rufnummer|^tel$|^telnr|^number$|^nummer$|^numero$|^numeros?detel"),
 )
 _NOT_NAMES = re.compile(r"fax|type$|typ$|label$")
@@ -60,14 +65,13 @@ def read(stream: TextIO, default_country: str | None) -> Iterator[Line]:
     a header in the first column that holds numbers. Rows without any content are passed over.
     """
     lines = _lines(stream)
-    sample = [line for _, line in zip(range(SAMPLE), lines, strict=False)]
-    delimiter = _delimiter(sample)
-    rows = enumerate(_rows(_chain(sample, lines), delimiter, default_country), 1)
-    first = [row for _, row in zip(range(SAMPLE), rows, strict=False)]
-    column, has_header = _column([row.cells for _, row in first if row.cells], default_country)
-    for number, row in _chain(first[1:] if has_header else first, rows):
-        if row.error or any(cell.strip() for cell in row.cells):
-            yield _line(number, row, column, default_country)
+    sample = list(islice(lines, SAMPLE))
+    all_rows = enumerate(_rows(chain(sample, lines), _delimiter(sample)), 1)
+    rows = ((number, row) for number, row in all_rows if row.error or any(map(str.strip, row.cells)))
+    first = list(islice(rows, SAMPLE))
+    column, has_header = _column([row.cells for _, row in first if not row.error], default_country)
+    for number, row in chain(first[has_header:], rows):
+        yield _line(number, row, column, default_country)
 
 
 def batches(lines: Iterator[Line], size: int = 1000) -> Iterator[Batch]:
@@ -128,6 +132,123 @@ def _lines(stream: TextIO) -> Iterator[str]:
         yield line.rstrip("\r\n").removeprefix("\ufeff")
 
 
-def _chain(*parts: "Iterator[_T] | list[_T]") -> "Iterator[_T]":
-    for part in parts:
-        yield from part
+def _delimiter(sample: list[str]) -> str:
+    """The sign that cuts most lines into as many cells as the first one; `;` and tab before the comma."""
+    counts = {sign: [_outside_quotes(line).count(sign) for line in sample if line] for sign in DELIMITERS}
+    agreeing = {sign: found.count(found[0]) if found and found[0] else 0 for sign, found in counts.items()}
+    best = max(DELIMITERS, key=lambda sign: agreeing[sign])
+    return best if agreeing[best] else ","
+
+
+def _outside_quotes(line: str) -> str:
+    return re.sub(r'"[^"]*"', "", line)
+
+
+def _rows(lines: Iterator[str], delimiter: str) -> Iterator[_Row]:
+    """Lines cut into cells, a quoted cell over several lines put together again."""
+    given_back: deque[str] = deque()
+    while (line := _following(given_back, lines)) is not None:
+        taken = [line]
+        while len(taken) < MOST_LINES_A_ROW and _ends_in_quotes("\n".join(taken), delimiter):
+            if (more := _following(given_back, lines)) is None:
+                break
+            taken.append(more)
+        cells = _cut(taken, delimiter)
+        if cells is None:
+            given_back.extendleft(reversed(taken[1:]))
+            yield _Row([], "a quotation mark is opened and not closed")
+        elif len(line) > MOST_LINE:
+            yield _Row([], "the line is too long")
+        else:
+            yield _Row(cells, None)
+
+
+def _following(given_back: deque[str], lines: Iterator[str]) -> str | None:
+    return given_back.popleft() if given_back else next(lines, None)
+
+
+def _ends_in_quotes(text: str, delimiter: str) -> bool:
+    try:
+        next(csv.reader([text], delimiter=delimiter, strict=True), None)
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
+
+
+def _cut(taken: list[str], delimiter: str) -> list[str] | None:
+    """Cells, or None when the quotes cannot be made sense of; a single line is read leniently."""
+    if len(taken) == 1 and _ends_in_quotes(taken[0], delimiter):
+        return None
+    try:
+        text = "\n".join(taken)
+        return next(csv.reader([text], delimiter=delimiter, strict=len(taken) > 1), [])
+    except csv.Error:
+        return None
+
+
+def _column(rows: list[list[str]], default_country: str | None) -> tuple[int, bool]:
+    """Which column holds the numbers, and whether the first row is a header."""
+    if not rows:
+        return 0, False
+    named = _named_columns(rows[0]) if not _numbers_in([rows[0]], None, default_country) else []
+    if named:
+        telling = (column for column in named if _numbers_in(rows[1:], column, default_country))
+        return next(telling, named[0]), True
+    width = max(len(row) for row in rows)
+    column = max(range(width), key=lambda place: _score(rows, place, default_country))
+    return column, len(rows) > 1 and not re.search(r"\d", _cell(rows[0], column))
+
+
+def _named_columns(header: list[str]) -> list[int]:
+    """The columns whose names speak of a number, the surest first."""
+    names = ["".join(filter(str.isalnum, _plain(cell))) for cell in header]
+    named = [
+        (rank, column)
+        for column, name in enumerate(names)
+        for rank, pattern in enumerate(_NAMES)
+        if pattern.search(name) and not _NOT_NAMES.search(name)
+    ]
+    return [column for _, column in sorted(named)]
+
+
+def _plain(cell: str) -> str:
+    """Without case and accents: "Téléphone" → "telephone"."""
+    parts = unicodedata.normalize("NFKD", cell.casefold())
+    return "".join(char for char in parts if not unicodedata.combining(char))
+
+
+def _score(rows: list[list[str]], column: int, default_country: str | None) -> tuple[int, int]:
+    """International spellings first: a column of dates or customer numbers may parse as local numbers."""
+    return _numbers_in(rows, column, None), _numbers_in(rows, column, default_country)
+
+
+def _numbers_in(rows: list[list[str]], column: int | None, default_country: str | None) -> int:
+    """How many rows hold a number, in one column or in any."""
+    chosen = [row if column is None else [_cell(row, column)] for row in rows]
+    return sum(any(_is_number(cell, default_country) for cell in cells) for cells in chosen)
+
+
+def _is_number(cell: str, default_country: str | None) -> bool:
+    try:
+        phone.parse(_bare(cell), default_country)
+    except phone.BadNumber:
+        return False
+    return True
+
+
+def _cell(row: list[str], column: int) -> str:
+    return row[column] if column < len(row) else ""
+
+
+def _bare(cell: str) -> str:
+    """Without the dress that keeps a spreadsheet from eating the zero: `="0151…"`."""
+    return cell.strip().removeprefix("=").strip('"')
+
+
+def _line(number: int, row: _Row, column: int, default_country: str | None) -> Line:
+    if row.error:
+        return Line(number, None, row.error)
+    try:
+        return Line(number, phone.parse(_bare(_cell(row.cells, column)), default_country), None)
+    except phone.BadNumber as error:
+        return Line(number, None, error.reason)

@@ -43,7 +43,7 @@ def create(
     list) names further words that the program tells recipients to text. Raises BadInput, RefusedByLaw (with
     the legal reason) or Conflict.
     """
-    values = {
+    values: dict[str, Any] = {
         "name": plain("name", name, 100),
         "contact": plain("contact", contact, 200),
         "language": _language(language),
@@ -87,7 +87,7 @@ def create_sender(
     if tx.execute(select(programs.c.id).where(programs.c.id == program_id)).first() is None:
         raise NotFound("There is no such program.", field="program_id")
     address = _address(address)
-    values = {
+    values: dict[str, Any] = {
         "program_id": program_id,
         "address": address,
         "messaging_service_sid": _service_sid(messaging_service_sid),
@@ -200,9 +200,7 @@ def _is_name(address: str) -> bool:
 
 def _service_sid(sid: str | None) -> str | None:
     if sid and not _SERVICE_SID.fullmatch(sid):
-        raise BadInput(
-            "messaging_service_sid is MG and 32 hexadecimal digits.", field="messaging_service_sid"
-        )
+        raise BadInput("messaging_service_sid is MG and 32 hexadecimal digits.", field="messaging_service_sid")
     return sid or None
 
 
@@ -214,9 +212,7 @@ def _answers(answers: Answers | str | None, address: str) -> Answers:
         raise BadInput(f"answers is one of {', '.join(Answers)}.", field="answers")
     if toll_free and answers == Answers.GATEWAY:
         # Two answers to one STOP otherwise (P4): the network's cannot be switched off (regions.md 2.2).
-        raise BadInput(
-            "The carrier network answers STOP on toll-free numbers, so we must not.", field="answers"
-        )
+        raise BadInput("The carrier network answers STOP on toll-free numbers, so we must not.", field="answers")
     return Answers(answers)
 
 
