@@ -47,7 +47,7 @@ def create(tx: Transaction, name: str, role: Role, now: datetime) -> str:
 def revoke(tx: Transaction, name_or_id: str | int, now: datetime) -> int:
     """Ends every valid key of that name, or the one with that id; returns how many. Raises NotFound."""
     wanted = str(name_or_id)
-    key_id = int(wanted) if wanted.isdecimal() else 0
+    key_id = int(wanted) if wanted.isdecimal() and len(wanted) <= 18 else 0
     revoked = tx.execute(REVOKE, {"wanted": wanted, "key_id": key_id, "now": now}).all()
     if not revoked:
         raise NotFound("No valid key by that name or id.")

@@ -32,12 +32,12 @@ COMPANY = select(programs.c.name).order_by(programs.c.id).limit(1)
 
 # A page may lie open in a tab for a day; afterwards it is shown again with a fresh one.
 NONCE_SECONDS = 24 * 3600
-# Link previews, mail and message scanners, crawlers. Cubot makes phones. A person is never locked out by
-# this list: no browser calls itself so, and a reply of STOP works always.
+# Link previews, message scanners, crawlers: most say so, or leave an address, or are no browser at all. Cubot
+# makes phones, old MSIE is "compatible" too. Who is caught by mistake still has STOP.
 MACHINES = re.compile(
-    r"(?<!cu)bot\b|crawl|spider|preview|externalhit|facebookcatalog|whatsapp/|skype|slack-|"
-    r"snapchat url|proofpoint|mimecast|barracuda|scanner|safelinks|urlscan|virustotal|curl/|wget/|python|"
-    r"go-http-client|java/|okhttp|libwww|scrapy|axios|node-fetch|guzzle|httpclient|^$",
+    r"^$|https?:|compatible; (?!msie)|(?<!cu)bot\b|crawl|spider|slurp|preview|externalhit|facebookcatalog|fetch|"
+    r"monitor|whatsapp/|skype|slack-|proofpoint|mimecast|barracuda|scan|safelinks|virustotal|curl/|wget/|python|"
+    r"go-http-client|^java/|okhttp|libwww|scrapy|axios|node-|guzzle|httpclient|google-",
     re.IGNORECASE,
 )
 
