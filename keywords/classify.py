@@ -90,9 +90,7 @@ def _reading(heard: _Heard, found: _Found, body: list[str], first: int, last: in
 
 def _meaning(words: list[str], heard: _Heard) -> _Found | None:
     for form in _forms(words):
-        found = _advertised(form, heard) or _known(heard.vocabulary.by_word.get(form), heard.context)
-        if found is None and not form.isascii():
-            found = _known(heard.vocabulary.by_look.get(skeleton(form)), heard.context)
+        found = _advertised(form, heard) or _known(form, heard) or _beside_advertised(form, heard)
         if found is not None:
             return found
     return None
@@ -113,14 +111,18 @@ def _forms(words: list[str]) -> Iterator[str]:
                 yield form
 
 
-def _known(senses: Senses | None, context: Context) -> _Found | None:
-    if senses is None:
-        return None
-    entry = _at_home(senses, context) or senses.anywhere
+def _known(form: str, heard: _Heard) -> _Found | None:
+    entry = _sense(heard.vocabulary.by_word.get(form), heard.context)
+    if entry is None and not form.isascii():
+        entry = _sense(heard.vocabulary.by_look.get(skeleton(form)), heard.context)
     if entry is None:
         return None
     certainty = Certainty.UNSURE if entry.unsure else Certainty.CERTAIN
     return _Found(entry.intent, certainty, entry.scope, _language(entry), entry.rule)
+
+
+def _sense(senses: Senses | None, context: Context) -> Entry | None:
+    return (_at_home(senses, context) or senses.anywhere) if senses else None
 
 
 def _at_home(senses: Senses, context: Context) -> Entry | None:
@@ -134,12 +136,22 @@ def _language(entry: Entry) -> str | None:
 
 
 def _advertised(form: str, heard: _Heard) -> _Found | None:
-    """The text is an advertised word, alone or with a keyword ("STOP NEWS", "KLIKSA RET")."""
-    if form in heard.context.advertised:
-        return _offered_alone(form, heard)
+    """The text is an advertised word; being advertised is all the context that one needs."""
+    if form not in heard.context.advertised:
+        return None
+    entry = min(_offered(form, heard), key=rank, default=None)
+    if entry is None:
+        return _Found(Intent.OPT_OUT, Certainty.CERTAIN, "program", None, f"advertised:{form}")
+    return _Found(entry.intent, Certainty.CERTAIN, entry.scope, _language(entry), entry.rule)
+
+
+def _beside_advertised(form: str, heard: _Heard) -> _Found | None:
+    """The text is an advertised word with a keyword ("STOP NEWS", "KLIKSA RET", "NEWS OFF")."""
     for word in heard.context.advertised:
-        entry = _offered(_beside(word, form), heard)
-        if entry is not None:
+        # Not with an ordinary answer: "no news" is good news.
+        entries = [entry for entry in _offered(_beside(word, form), heard) if not entry.unsure]
+        if entries:
+            entry = min(entries, key=rank)
             scope = entry.scope or "program"
             return _Found(entry.intent, Certainty.CERTAIN, scope, _language(entry), f"advertised:{form}")
     return None
@@ -152,16 +164,11 @@ def _beside(word: str, form: str) -> str:
     return form[: -len(word) - 1] if form.endswith(f" {word}") else ""
 
 
-def _offered_alone(form: str, heard: _Heard) -> _Found:
-    entry = _offered(form, heard)
-    if entry is None:
-        return _Found(Intent.OPT_OUT, Certainty.CERTAIN, "program", None, f"advertised:{form}")
-    return _Found(entry.intent, Certainty.CERTAIN, entry.scope, _language(entry), entry.rule)
-
-
-def _offered(word: str, heard: _Heard) -> Entry | None:
-    """The sense of an advertised word: being advertised is all the context it needs."""
+def _offered(word: str, heard: _Heard) -> list[Entry]:
+    """Every sense of `word`, the languages spoken here before the others."""
     senses = heard.vocabulary.by_word.get(word)
     if senses is None:
-        return None
-    return _at_home(senses, heard.context) or senses.anywhere or min(senses.at_home.values(), key=rank)
+        return []
+    spoken = [senses.at_home[language] for language in heard.context.languages if language in senses.at_home]
+    anywhere = [senses.anywhere] if senses.anywhere else []
+    return [*spoken, *anywhere, *senses.at_home.values()]

@@ -47,6 +47,9 @@ _LOOK_ALIKES = str.maketrans(
     "abcderhhijklmoqpstbxyw" + "abezhikmnoptux" + "ouhng",
 )
 
+# Two letters may be two answers or an abbreviation, three are spelling.
+_SPELLED = re.compile(r"(?<!\S)[^\s🛑✋🚫](?: [^\s🛑✋🚫]){2,}(?!\S)")
+
 _LONG_MARK_RUN = re.compile(r"[^\w\s]{17,}")
 
 
@@ -58,17 +61,21 @@ class _Letters(dict[int, str]):
         category = unicodedata.category(char)
         if category in _NO_CHARACTER:
             return " "
-        folded = _fold_letter(char, category)
+        folded = char if _is_plain_han_or_hangul(code, category) else _fold_letter(char, category)
         if len(self) < _REMEMBERED_LETTERS:
             self[code] = folded
         return folded
 
 
+def _is_plain_han_or_hangul(code: int, category: str) -> bool:
+    return category == "Lo" and code >= 0x3400 and not unicodedata.decomposition(chr(code))
+
+
 def _fold_letter(char: str, category: str) -> str:
     if char in _UNSEEN or category in ("Cf", "Sk"):
         return ""
-    # Most of Unicode is caseless and made of one piece; the short way takes a third of the time.
-    if not unicodedata.decomposition(char) and char.casefold() == char and not "가" <= char <= "힣":
+    # Most letters are caseless and made of one piece: the short way takes a third of the time.
+    if not unicodedata.decomposition(char) and char.casefold() == char:
         return _plain_letter(char)
     # Twice: NFKD brings out capitals ("𝐒"), and folding a case can bring out marks ("İ").
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
@@ -118,22 +125,8 @@ def words_of(text: str) -> list[str]:
     """The canonical words of `text`, letters that were spelled one by one ("S.T.O.P") put together."""
     words = _fold(text).split()
     if len(words) > 2 and any(len(word) == 1 for word in words):
-        return _join_spelled(words)
+        return _SPELLED.sub(lambda letters: letters[0].replace(" ", ""), " ".join(words)).split()
     return words
-
-
-def _join_spelled(words: list[str]) -> list[str]:
-    joined: list[str] = []
-    letters: list[str] = []
-    for word in [*words, ""]:
-        if len(word) == 1 and word not in SIGNS:
-            letters.append(word)
-            continue
-        # Two letters may be two answers or an abbreviation, three are spelling.
-        joined += ["".join(letters)] if len(letters) > 2 else letters
-        letters = []
-        joined.append(word)
-    return joined[:-1]
 
 
 def normalise(text: str) -> str:

@@ -40,9 +40,11 @@ _PRECEDENCE = {
 
 # Whose word it is when nothing is known of the person: the languages most people write.
 _SPREAD = {
-    language: place
-    for place, language in enumerate(("en", "es", "zh-Hans", "hi", "ar", "fr", "ru", "pt", "de"))
+    language: place for place, language in enumerate(("en", "es", "zh-Hans", "hi", "ar", "fr", "ru", "pt", "de"))
 }
+
+# All alphabets, so that the first text in one is as fast as the second: 17 ms here instead of up to 2 ms there.
+_ALPHABETS = "".join(map(chr, range(0x80, 0x3400)))
 
 _ALLOWED: dict[str, frozenset[Any]] = {
     "intent": frozenset(intent.value for intent in Intent) - {"other"},
@@ -126,6 +128,7 @@ class Vocabulary:
 @cache
 def vocabulary() -> Vocabulary:
     """The packaged vocabulary, read once."""
+    normalise(_ALPHABETS)
     return load(DATA)
 
 
