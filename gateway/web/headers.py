@@ -128,10 +128,10 @@ async def read_limited(request: Request, limit: int) -> bytes:
     return await Request(request.scope, _counting(request.receive, limit)).body()
 
 
-async def form_limited(request: Request, limit: int) -> FormData:
-    """The form, its files included, at most `limit` bytes. Raises TooLarge (413). Close it after use."""
+async def form_limited(request: Request, limit: int, *, files: int = 0) -> FormData:
+    """The form, its files included, at most `limit` bytes. Raises TooLarge (413). Close it when it has files."""
     counted = Request(request.scope, _counting(request.receive, limit))
-    return await counted.form(max_files=1, max_fields=100, max_part_size=limit)
+    return await counted.form(max_files=files, max_fields=100, max_part_size=limit)
 
 
 def _counting(receive: Receive, limit: int) -> Receive:
