@@ -43,8 +43,13 @@ _SPREAD = {
     language: place for place, language in enumerate(("en", "es", "zh-Hans", "hi", "ar", "fr", "ru", "pt", "de"))
 }
 
-# All alphabets, so that the first text in one is as fast as the second: 17 ms here instead of up to 2 ms there.
-_ALPHABETS = "".join(map(chr, range(0x80, 0x3400)))
+# All alphabets and styled letters, so that the first text in one is as fast as the second: 20 ms here instead
+# of up to 2 ms there.
+_ALPHABETS = "".join(
+    chr(code)
+    for first, end in ((0x80, 0x3400), (0xF900, 0x10000), (0x1D400, 0x1D800), (0x1F000, 0x1FB00))
+    for code in range(first, end)
+)
 
 _ALLOWED: dict[str, frozenset[Any]] = {
     "intent": frozenset(intent.value for intent in Intent) - {"other"},
