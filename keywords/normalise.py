@@ -134,6 +134,11 @@ def normalise(text: str) -> str:
     return " ".join(words_of(text))
 
 
+def visible(text: str) -> str:
+    """`text` without the characters that leave no trace in its canonical form: marks, zero widths, apostrophes."""
+    return text if text.isascii() else "".join(char for char in text if char.translate(_LETTERS))
+
+
 def skeleton(canonical: str) -> str:
     """`canonical` with letters that look alike made the same; equal skeletons look the same to a reader."""
     return canonical.translate(_LOOK_ALIKES)

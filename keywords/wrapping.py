@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from keywords.normalise import words_of
+from keywords.normalise import visible, words_of
 from keywords.vocabulary import Patterns, Vocabulary
 
-_SIGNATURE_LINE = re.compile(r"\n[ \t]*(?:--|__|—)[-_— \t]*(?:\n|$)")
-_OPENING_QUOTE = re.compile('["“”„«»‟]')
-_CLOSING_QUOTES = '"“”«»‟'
+_SIGNATURE_LINE = re.compile(r"\n[ \t]*(?:--|__|－－|＿＿|—)[-_－＿— \t]*(?:\n|$)")
+_OPENING_QUOTE = re.compile('["“”„«»‟＂]')
+_CLOSING_QUOTES = '"“”«»‟＂'
 
 # A phone puts at most a few words before what it quotes ("Removed a laugh from “").
 _LONGEST_TAPBACK_HEAD = 60
@@ -18,13 +18,17 @@ _LONGEST_NAME = 3
 def bodies(text: str, words: list[str], vocabulary: Vocabulary) -> Iterator[list[str]]:
     """The words of the text, then of what is left of it without signature, then without a name below."""
     yield words
-    above = _SIGNATURE_LINE.split(text, maxsplit=1)[0] if "\n" in text else text
-    kept = words if above is text else words_of(above)
-    body = _without_signature(kept, vocabulary.signatures)
+    if "\n" in text:
+        yield from _bodies_of_lines(visible(text), vocabulary)
+    body = _without_signature(words, vocabulary.signatures)
     if len(body) < len(words):
         yield body
-    if "\n" in text:
-        yield from _above_name(above, vocabulary)
+
+
+def _bodies_of_lines(text: str, vocabulary: Vocabulary) -> Iterator[list[str]]:
+    above = _SIGNATURE_LINE.split(text, maxsplit=1)[0]
+    yield _without_signature(words_of(above), vocabulary.signatures)
+    yield from _above_name(above, vocabulary)
 
 
 def _without_signature(words: list[str], signatures: Patterns) -> list[str]:
@@ -44,7 +48,7 @@ def _above_name(text: str, vocabulary: Vocabulary) -> Iterator[list[str]]:
 
 
 def _is_name(line: str, vocabulary: Vocabulary) -> bool:
-    name = line.lstrip("-–—~ ")
+    name = line.lstrip("-–—~－～ ")
     parts = name.split()
     if not 1 <= len(parts) <= _LONGEST_NAME or not vocabulary.not_names.isdisjoint(words_of(line)):
         return False
@@ -86,7 +90,7 @@ def _filler_before(words: list[str], last: int, vocabulary: Vocabulary) -> int:
 def is_tapback(text: str, vocabulary: Vocabulary) -> bool:
     """Whether a phone quotes a text to say that its owner reacted to it (`Liked “…”`)."""
     opening = _OPENING_QUOTE.search(text, 0, _LONGEST_TAPBACK_HEAD)
-    if opening is None or text.rstrip()[-1] not in _CLOSING_QUOTES:
+    if opening is None or visible(text).rstrip()[-1] not in _CLOSING_QUOTES:
         return False
     head = words_of(text[: opening.start()])
     return bool(head) and any(pattern.matches(head, 0) for pattern in vocabulary.tapbacks.get(head[0], ()))

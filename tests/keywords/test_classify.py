@@ -368,7 +368,8 @@ def test_politeness_is_no_part_of_the_word(text: str, found: str) -> None:
         "STOP\nEnvoyé de mon iPhone", "STOP\nEnviado desde mi iPhone", "STOP\nEnviado do meu iPhone",
         "STOP\nInviato da iPhone", "STOP\nVerzonden vanaf mijn iPhone", "STOP\nMaria", "STOP\r\nMaria",
         "Stop please\n\nJohn Smith", "STOP\n- maria", "STOP\nJ. Smith-Jones",
-        "STOP\nMaria\nSent from my iPhone", "STOP (Sent with Slam Effect)", "STOP\n___\nMaria",
+        "STOP\nMaria\nSent from my iPhone", "STOP (Sent with Slam Effect)", "STOP\n___\nMaria", "STOP\nO’Brien",
+        "STOP\n\u200bMa\u200bria", "STOP\nJose\u0301",
     ],
 )  # fmt: skip
 def test_signatures_are_no_part_of_the_word(text: str) -> None:
@@ -395,7 +396,7 @@ def test_what_only_looks_like_a_signature_stays(text: str) -> None:
         "Liked “Big sale! Reply STOP to opt out”", 'Loved "STOP"', "Disliked “STOP”",
         "Laughed at “STOP”", "Emphasized “Reply STOP to end”", "Questioned “STOP”",
         "Reacted 👍 to “STOP”", "👍 to “ STOP ”", "Removed a heart from “STOP”", "Gefällt „STOP“",
-        "Hat mit 👍 auf „STOP“ reagiert", "Le gustó “STOP”",
+        "Hat mit 👍 auf „STOP“ reagiert", "Le gustó “STOP”", "Liked “STOP”\u200b",
     ],
 )  # fmt: skip
 def test_a_tapback_is_never_an_opt_out(text: str) -> None:

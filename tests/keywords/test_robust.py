@@ -43,6 +43,7 @@ def test_width_never_changes_a_verdict(text: str, country: str | None) -> None:
     assert verdict(classify(text.translate(WIDE), country=country)) == verdict(classify(text, country=country))
 
 
+@example("stop\nMaria", None, [(5, "\u200b")])
 @given(TEXTS, COUNTRIES, st.lists(st.tuples(st.integers(0, 40), st.sampled_from(INVISIBLE)), max_size=8))
 def test_what_cannot_be_seen_never_changes_a_verdict(
     text: str, country: str | None, hidden: list[tuple[int, str]]
