@@ -163,7 +163,7 @@ def _fail(items: Sequence[_Item], error: BaseException) -> None:
         item.error = away(error)
 
 
-def _is_gone(error: Exception) -> bool:
+def _is_gone(error: BaseException) -> bool:
     """No connection to be had, or SQLite held by another process for longer than we wait."""
     if isinstance(error, PoolTimeout):
         return True
@@ -174,7 +174,7 @@ def _is_gone(error: Exception) -> bool:
 
 def away(error: BaseException) -> BaseException:
     """A lost or locked database as DatabaseAway, everything else as it is."""
-    if isinstance(error, LOST):
+    if _is_gone(error):
         told = DatabaseAway("The database does not answer; try again later.")
         told.__cause__ = error
         return told

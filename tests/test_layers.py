@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted([*ROOT.glob("gateway/**/*.py"), *ROOT.glob("keywords/**/*.py")])
+# Migrations are written once and tell of tables, not of rules.
+SOURCES = sorted(
+    path
+    for path in [*ROOT.glob("gateway/**/*.py"), *ROOT.glob("keywords/**/*.py")]
+    if "migrations/versions" not in path.as_posix()
+)
 PURE = ("keywords/", "gateway/phone.py", "gateway/segments.py", "gateway/links.py", "gateway/regions/", "gateway/replies/")
 WEB = ("gateway/app.py", "gateway/web/", "gateway/serve.py")
 TWILIO = ("gateway/carrier/twilio.py", "gateway/web/signatures.py", "gateway/carrier/sandbox/")
@@ -109,6 +114,4 @@ def test_functions_stay_under_50_lines() -> None:
 
 def test_modules_stay_under_300_lines() -> None:
     long = {name_of(p): len(p.read_text(encoding="utf-8").splitlines()) for p in SOURCES}
-    assert not {
-        name: lines for name, lines in long.items() if lines > 300 and not name.startswith("gateway/migrations/")
-    }
+    assert not {name: lines for name, lines in long.items() if lines > 300}
