@@ -74,6 +74,14 @@ def read(stream: TextIO, default_country: str | None) -> Iterator[Line]:
         yield _line(number, row, column, default_country)
 
 
+def line(row: int, cell: str, default_country: str | None) -> Line:
+    """One cell as a number or the reason why it is none."""
+    try:
+        return Line(row, phone.parse(_bare(cell), default_country), None)
+    except phone.BadNumber as error:
+        return Line(row, None, error.reason)
+
+
 def batches(lines: Iterator[Line], size: int = 1000) -> Iterator[Batch]:
     """The lines in groups of at most `size`, for one change of the database each."""
     batch = Batch([], [])
@@ -248,7 +256,4 @@ def _bare(cell: str) -> str:
 def _line(number: int, row: _Row, column: int, default_country: str | None) -> Line:
     if row.error:
         return Line(number, None, row.error)
-    try:
-        return Line(number, phone.parse(_bare(_cell(row.cells, column)), default_country), None)
-    except phone.BadNumber as error:
-        return Line(number, None, error.reason)
+    return line(number, _cell(row.cells, column), default_country)

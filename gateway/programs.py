@@ -135,6 +135,15 @@ def by_name(connection: Connection, name: str) -> Row[Any]:
     return found
 
 
+def language_of(connection: Connection, program_id: int) -> str:
+    """The language of the program's automatic texts. Raises NotFound."""
+    query = select(programs.c.language).where(programs.c.id == program_id)
+    language: str | None = connection.execute(query).scalar()
+    if language is None:
+        raise NotFound("There is no such program.", field="program_id")
+    return language
+
+
 def plain(field: str, text: str, most: int) -> str:
     """`text` without space around it. Raises BadInput unless it has 1 to `most` characters.
 

@@ -6,17 +6,21 @@ batch by batch. The rows say how far it came, so a batch that is lost or run twi
 
 from gateway.campaigns.drafts import MOST_AT_ONCE, Added, add_recipients, cancel, create, start
 from gateway.campaigns.expansion import estimate, expand_batch
+from gateway.campaigns.filling import Filled, country_of, fill
 from gateway.campaigns.progress import Progress, listing, out_of, progress, waiting
 
 __all__ = [
     "MOST_AT_ONCE",
     "Added",
+    "Filled",
     "Progress",
     "add_recipients",
     "cancel",
+    "country_of",
     "create",
     "estimate",
     "expand_batch",
+    "fill",
     "listing",
     "out_of",
     "progress",
