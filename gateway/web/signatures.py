@@ -1,8 +1,16 @@
 """Twilio's signature on a webhook, checked with Twilio's own validator under every token that may be in use."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from twilio.request_validator import RequestValidator
+
+
+class Form(dict[str, list[str]]):
+    """The parameters of a form, each with all its values."""
+
+    def getlist(self, name: str) -> list[str]:
+        """What Twilio's validator asks of a form with repeated names."""
+        return self[name]
 
 
 class Signatures:
@@ -15,8 +23,8 @@ class Signatures:
     def __init__(self, tokens: Sequence[str]) -> None:
         self._validators = [RequestValidator(token) for token in tokens]
 
-    def valid(self, url: str, params: Mapping[str, str | list[str]] | str, signature: str | None) -> bool:
-        """`params` are all received ones, empty and unknown ones too; a repeated name has a list of values."""
+    def valid(self, url: str, params: Form | str, signature: str | None) -> bool:
+        """`params` are all received ones, empty and unknown ones too, or the body where it is no form."""
         if not signature:
             # The validator raises TypeError on None, and an empty one is never right.
             return False
