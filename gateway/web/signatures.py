@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 
 
 class Form(dict[str, list[str]]):
@@ -23,9 +23,17 @@ class Signatures:
     def __init__(self, tokens: Sequence[str]) -> None:
         self._validators = [RequestValidator(token) for token in tokens]
 
-    def valid(self, url: str, params: Form | str, signature: str | None) -> bool:
-        """`params` are all received ones, empty and unknown ones too, or the body where it is no form."""
+    def valid(self, url: str, params: Form | str, signature: str | None, scheme: str | None = None) -> bool:
+        """`params` are all received ones, empty and unknown ones too, or the body where it is no form.
+
+        `scheme` is the header X-Twilio-Webhooks-Signature-Settings, which names another algorithm than SHA-1.
+        """
         if not signature:
             # The validator raises TypeError on None, and an empty one is never right.
             return False
-        return any(validator.validate(url, params, signature) for validator in self._validators)
+        algorithm = get_signature_algorithm(scheme)
+        try:
+            return any(one.validate(url, params, signature, algorithm) for one in self._validators)
+        except ValueError:
+            # An algorithm that the SDK does not know.
+            return False

@@ -101,9 +101,9 @@ async def _signed_form(request: Request, ctx: Context) -> Form | Response:
         return PlainTextResponse("The form cannot be read.\n", 400)
     url = ctx.settings.public_url + request.url.path
     query = request.scope["query_string"].decode("latin-1")
-    signature = request.headers.get("x-twilio-signature")
-    signatures = _signatures(tuple(ctx.settings.auth_tokens))
-    if not signatures.valid(f"{url}?{query}" if query else url, form, signature):
+    headers = request.headers
+    told = headers.get("x-twilio-signature"), headers.get("x-twilio-webhooks-signature-settings")
+    if not _signatures(tuple(ctx.settings.auth_tokens)).valid(f"{url}?{query}" if query else url, form, *told):
         log.warning("webhook with a wrong signature", path=request.url.path)
         return PlainTextResponse("The signature is missing or wrong.\n", 403)
     return form
