@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
+from limits import parse
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -127,7 +128,7 @@ def test_which_origins_are_ours(settings: Settings, db: Database, origin: str | 
 def knock(app: Starlette, host: str | None) -> None:
     client = None if host is None else (host, 1234)
     request = Request({"type": "http", "app": app, "headers": [], "client": client})
-    limits.check(request, limits.parse("2/minute"), "test")
+    limits.check(request, parse("2/minute"), "test")
 
 
 @pytest.fixture
@@ -150,7 +151,8 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_who_counts_as_one_address(first: str | None, second: str | None, same: bool) -> None:
     app = Starlette()
-    knock(app, first), knock(app, first)
+    knock(app, first)
+    knock(app, first)
     if same:
         with pytest.raises(limits.TooMany) as refused:
             knock(app, second)

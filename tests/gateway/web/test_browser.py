@@ -21,8 +21,14 @@ from tests.gateway.web.conftest import PHONE
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("settings", ["sqlite"], indirect=True)]
 
 NUMBER = "+4915123456789"
-ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
-ARGUMENTS += "--disable-component-update --disable-sync".split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+ARGUMENTS += ["--disable-component-update", "--disable-sync"]
 # Longer than the page's own dwell by far, and waited for only where nothing may happen.
 NOTHING_HAPPENS_MS = 1500
 
@@ -199,7 +205,9 @@ def test_nothing_is_cut_off_on_a_small_phone(
     page.goto(f"{site}/u/{token}")
     page.locator("fieldset").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    paper, ink = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    paper, ink = page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    )
     assert (_brightness(paper) > _brightness(ink)) is (scheme == "light")
 
 

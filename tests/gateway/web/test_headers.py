@@ -16,7 +16,6 @@ from gateway.web import headers
 from gateway.web.headers import Surroundings, TooLarge, form_limited, read_limited
 
 
-
 async def _remember(request: Request) -> Response:
     request.session["seen"] = request.session.get("seen", 0) + 1
     return JSONResponse(request.session)

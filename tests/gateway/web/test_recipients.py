@@ -9,6 +9,7 @@ import crawleruseragents
 import pytest
 import sqlalchemy as sa
 from httpx2 import Response
+from limits import parse
 from starlette.testclient import TestClient
 
 from gateway import links, optouts
@@ -119,9 +120,7 @@ def test_no_cookie_is_set(browser: TestClient, token: str) -> None:
 # Undo and the reason
 
 
-def test_undo_opens_again(
-    browser: TestClient, db: Database, program: int, token: str, clock: Clock
-) -> None:
+def test_undo_opens_again(browser: TestClient, db: Database, program: int, token: str, clock: Clock) -> None:
     done = tap(browser, token)
     clock.pass_(seconds=5)
     back = undo(browser, token, done)
@@ -358,7 +357,9 @@ def test_p12_known_and_unknown_links_get_equal_answers(browser: TestClient, toke
         assert alike(answer, other, token, guess), step
 
 
-def test_p12_a_guess_costs_the_same_commit_and_is_written_down(browser: TestClient, db: Database, token: str) -> None:
+def test_p12_a_guess_costs_the_same_commit_and_is_written_down(
+    browser: TestClient, db: Database, token: str
+) -> None:
     guess = links.new_token()
     tap(browser, guess)
     assert [(event["action"], event["cause"], event["number"]) for event in table(db, events)] == [
@@ -366,13 +367,11 @@ def test_p12_a_guess_costs_the_same_commit_and_is_written_down(browser: TestClie
     ]
 
 
-@pytest.mark.parametrize("address", ["x", "a" * 3000, "%00", "%3Cscript%3E", "ünï", "%F0%9F%9B%91", "..%2fconsole"])
+@pytest.mark.parametrize("address", ["x", "a" * 3000, "%00", "%3Cscript%3E", "ünï", "%F0%9F%9B%91"])
 def test_what_was_never_a_link_is_answered_like_one(
     browser: TestClient, db: Database, program: int, address: str
 ) -> None:
     page = browser.get(f"/u/{address}")
-    if page.status_code == 404:  # a slash in it: no such page
-        return
     answer = browser.post(f"/u/{address}", data={"nonce": nonce(page)})
     assert answer.status_code == 200
     assert "<script>" not in answer.text
@@ -382,9 +381,7 @@ def test_what_was_never_a_link_is_answered_like_one(
 # The rest of the world
 
 
-def test_the_company_name_of_the_settings_wins(
-    browser: TestClient, settings: Settings, token: str
-) -> None:
+def test_the_company_name_of_the_settings_wins(browser: TestClient, settings: Settings, token: str) -> None:
     object.__setattr__(settings, "company_name", "Big Corp")
     assert "Big Corp" in browser.get(f"/u/{token}").text
 
@@ -421,7 +418,7 @@ def test_a_form_that_is_too_large_is_refused(browser: TestClient, token: str) ->
 
 def test_many_from_one_address_wait(browser: TestClient, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1_800_000_000.0)
-    monkeypatch.setattr(limits, "LINK", limits.parse("3/minute"))
+    monkeypatch.setattr(limits, "LINK", parse("3/minute"))
     answers = [browser.get(f"/u/{token}") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert 0 < int(answers[-1].headers["retry-after"]) <= 120
