@@ -167,8 +167,8 @@ def known_sids(connection: Connection, sids: Sequence[str]) -> set[str]:
 
 
 def _later_states(state: State) -> Any:
-    """SQL: the row is still below `state`."""
-    return outbound.c.state.in_([lower for lower in State if RANK[lower] < RANK[state]])
+    """SQL: the row is still below `state`. Spelt out, because IN cannot be used with many rows at once."""
+    return or_(*(outbound.c.state == lower for lower in State if RANK[lower] < RANK[state]))
 
 
 def _settle_statement(state: State) -> Any:

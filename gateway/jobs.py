@@ -89,8 +89,8 @@ class Jobs:
             "console_log_level": "WARNING",
         }
         DBOS(config=config)
-        DBOS.workflow(name=DISPATCH)(self._dispatch)
-        DBOS.workflow(name=EXPAND)(self._expand)
+        _register(DISPATCH, self._dispatch)
+        _register(EXPAND, self._expand)
         DBOS.launch()
         for queue in (DISPATCH, EXPAND):
             DBOS.register_queue(
@@ -132,6 +132,14 @@ class Jobs:
     def _on_loop(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:
         """Runs a coroutine on the worker's loop, where the carrier's connections live."""
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
+
+def _register(name: str, work: Callable[[int], None]) -> None:
+    """A workflow of one step; a function of its own because DBOS marks what it wraps."""
+
+    @DBOS.workflow(name=name)
+    def workflow(key: int) -> None:
+        work(key)
 
 
 def beat(tx: Transaction, owner: str, started_at: datetime, now: datetime) -> None:

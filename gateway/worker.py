@@ -102,13 +102,19 @@ class Worker:
 
 
 async def _repeat(every: float, step: Callable[[], Awaitable[bool]]) -> None:
-    """Repeats the step, at once while it says there is more; waits for a database that is away."""
+    """Repeats the step, at once while it says there is more; waits for a database that is away.
+
+    An error ends the step, never the worker: the other loops are what settles texts in doubt.
+    """
     while True:
+        more = False
         try:
             more = await step()
         except DatabaseAway:
             log.warning("database away, waiting")
-            more = False
+            await asyncio.sleep(PAUSE_WHEN_AWAY)
+        except Exception:
+            log.exception("a worker's step failed", step=step.__name__)
             await asyncio.sleep(PAUSE_WHEN_AWAY)
         if not more:
             await asyncio.sleep(every)

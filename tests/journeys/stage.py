@@ -1,0 +1,115 @@
+"""A whole gateway on the loopback: web and worker over a real database, and the sandbox carrier beside it."""
+
+import json
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gateway import jobs, serve
+from gateway.carrier.sandbox import SandboxConfig, spawned_sandbox
+from gateway.db import Database
+from gateway.settings import Settings
+
+T = TypeVar("T")
+
+ACCOUNT = "AC" + "a" * 32
+TOKEN = "test-auth-token"
+SENDER = "+4915735980000"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(look: Callable[[], T], seconds: float = 15.0) -> T:
+    """Looks again and again until there is something true; fails with the last look after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, f"not within {seconds} s; last: {found!r}"
+        time.sleep(0.02)
+    return found
+
+
+def call(method: str, url: str, body: Any = None, **headers: str) -> Any:
+    """One HTTP request with a JSON body; the JSON of the answer. Raises urllib's HTTPError."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        text = answer.read().decode()
+    return json.loads(text) if text.strip().startswith(("{", "[")) else text
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The carrier as tests see it: phones that send, a list of what was really accepted."""
+
+    url: str
+
+    def phone_sends(self, phone: str, body: str, to: str = SENDER) -> None:
+        call("POST", f"{self.url}/sandbox/phones/{phone}/send", {"body": body, "to": to})
+
+    def texts_to(self, phone: str) -> list[str]:
+        return [m["body"] for m in self.outbound() if m["to"] == phone]
+
+    def outbound(self) -> list[dict[str, Any]]:
+        messages = call("GET", f"{self.url}/sandbox/messages")
+        found = messages["messages"] if isinstance(messages, dict) else messages
+        return [m for m in found if m["direction"].startswith("outbound")]
+
+    def faults(self, **changes: Any) -> None:
+        call("POST", f"{self.url}/sandbox/faults", changes)
+
+
+@contextmanager
+def carrier(webhook: str, **options: Any) -> Iterator[Sandbox]:
+    config = SandboxConfig(account_sid=ACCOUNT, auth_token=TOKEN, webhook=webhook, **options)
+    with spawned_sandbox(config) as url:
+        yield Sandbox(url)
+
+
+def pointed(settings: Settings, port: int, sandbox: Sandbox, **changes: Any) -> Settings:
+    """The settings of a gateway at `port` that has the sandbox for Twilio."""
+    values = {
+        "public_url": f"http://127.0.0.1:{port}",
+        "twilio_api_url": sandbox.url,
+        "twilio_account_sid": ACCOUNT,
+        "twilio_auth_token": TOKEN,
+        "poll_interval": 0.05,
+    }
+    return settings.model_copy(update=Settings(**(values | changes)).model_dump(include={*values, *changes}))
+
+
+@contextmanager
+def gateway(settings: Settings, port: int, *, with_worker: bool = True) -> Iterator[None]:
+    """The server of `optout serve` on a thread."""
+    server = serve.server(settings, host="127.0.0.1", port=port, with_worker=with_worker)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive())
+        assert server.started
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(40)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """A database for the test itself, whose verbs start jobs."""
+    db = Database(settings)
+    starter = jobs.Starter(settings)
+    db.writer.start_job = starter
+    try:
+        yield db
+    finally:
+        db.close()
+        starter.close()
