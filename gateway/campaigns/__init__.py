@@ -4,7 +4,7 @@ A draft collects recipients; `start` hands it to the job `expand`, which turns r
 batch by batch. The rows say how far it came, so a batch that is lost or run twice does no harm.
 """
 
-from gateway.campaigns.drafts import MOST_AT_ONCE, Added, add_recipients, cancel, create, start
+from gateway.campaigns.drafts import MOST_AT_ONCE, Added, add_recipients, cancel, create, most_text, start
 from gateway.campaigns.expansion import estimate, expand_batch
 from gateway.campaigns.filling import Filled, country_of, fill
 from gateway.campaigns.progress import Progress, listing, out_of, progress, waiting
@@ -22,6 +22,7 @@ __all__ = [
     "expand_batch",
     "fill",
     "listing",
+    "most_text",
     "out_of",
     "progress",
     "start",

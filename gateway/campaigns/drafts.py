@@ -32,6 +32,11 @@ class Added:
     duplicates: int
 
 
+def most_text(with_link: bool) -> int:
+    """How many characters a campaign's own words may have."""
+    return MOST_TEXT - SUFFIX_ROOM if with_link else MOST_TEXT
+
+
 def create(
     tx: Transaction,
     *,
@@ -62,7 +67,7 @@ def create(
         "program_id": program_id,
         "sender_id": sender_id,
         "name": plain("name", name, 100),
-        "text": plain("text", text, MOST_TEXT - SUFFIX_ROOM if with_link else MOST_TEXT),
+        "text": plain("text", text, most_text(with_link)),
         "category": category,
         "with_link": with_link,
         "language": sender.language,

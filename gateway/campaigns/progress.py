@@ -34,6 +34,12 @@ class Progress:
     segments: int
 
     @property
+    def settled(self) -> int:
+        """Recipients for whom nothing more will happen by itself."""
+        waiting = sum(self.by_state.get(state, 0) for state in UNSETTLED)
+        return self.expanded - waiting
+
+    @property
     def is_done(self) -> bool:
         """Nothing is left to expand, to send or to settle."""
         ended = self.state in (CampaignState.EXPANDED, CampaignState.CANCELLED)

@@ -1,0 +1,5 @@
+"""`python -m gateway` is `optout`."""
+
+from gateway.cli import main
+
+main()
