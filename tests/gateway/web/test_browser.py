@@ -4,16 +4,17 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
-from gateway import optouts
+from gateway import campaigns, keys, optouts
 from gateway.app import create_app
 from gateway.db import Database
-from gateway.models import Category
+from gateway.models import Category, Role
 from gateway.settings import Settings
 from tests.gateway.web.conftest import PHONE
 
@@ -209,6 +210,34 @@ def test_nothing_is_cut_off_on_a_small_phone(
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
     assert (_brightness(paper) > _brightness(ink)) is (scheme == "light")
+
+
+def test_a_running_campaign_is_shown_live(
+    site: str,
+    phone: Callable[..., Page],
+    db: Database,
+    settings: Settings,
+    program: int,
+    make_sender: Callable[..., int],
+    now: datetime,
+) -> None:
+    sender = make_sender(program)
+    page = phone()
+    page.goto(f"{site}/console")
+    page.get_by_label("API key").fill(db.writer.run(keys.create, "Anna", Role.MARKETER, now))
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="New campaign").click()
+    page.get_by_label("Sender").select_option(str(sender))
+    page.get_by_label("for you").fill("Sale")
+    page.get_by_label("Text", exact=True).fill("50% off!")
+    page.get_by_label("one number a line").fill(NUMBER)
+    page.get_by_role("button", name="Check and preview").click()
+    page.get_by_role("button", name="Send to 1 recipient").click()
+    expect(page.get_by_text("0 of 1 recipients taken up")).to_be_visible()
+    page.evaluate("window.untouched = true")
+    db.writer.run(campaigns.expand_batch, 1, settings, now)
+    expect(page.get_by_text("1 of 1 recipients taken up")).to_be_visible()
+    assert page.evaluate("window.untouched")
 
 
 def _brightness(colour: str) -> int:
