@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -391,27 +391,22 @@ def test_p11_bad_rows_on_the_screen_and_in_a_file(optout: Run, ready: int, tmp_p
 class Helper:
     """Plays the worker: each time the command sleeps, it does the next step."""
 
-    def __init__(self, db: Database, settings: Settings, steps: list[Callable[[], None]]) -> None:
-        self.db, self.settings, self.steps = db, settings, steps
-
-    def beat(self) -> None:
-        self.db.writer.run(_beat, datetime.now(UTC))
+    def __init__(self, db: Database, settings: Settings, now: datetime) -> None:
+        self.db, self.settings, self.now = db, settings, now
+        self.steps: list[Callable[[], None]] = []
 
     def expand(self) -> None:
-        noon = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         campaign_id = the_campaign(self.db).id
-        self.db.writer.run(campaigns.expand_batch, campaign_id, self.settings, noon)
+        self.db.writer.run(campaigns.expand_batch, campaign_id, self.settings, self.now)
 
     def set_states(self, *states: State) -> None:
         self.db.writer.run(_set_states, states)
 
     def __call__(self, seconds: float) -> None:
-        self.beat()
         self.steps.pop(0)()
 
 
 def _beat(tx: Transaction, now: datetime) -> None:
-    tx.execute(workers.delete())
     tx.execute(workers.insert(), {"id": "w", "started_at": now, "beat_at": now})
 
 
@@ -422,10 +417,11 @@ def _set_states(tx: Transaction, states: tuple[State, ...]) -> None:
 
 
 @pytest.fixture
-def helper(db: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Helper:
-    helper = Helper(db, settings, [])
+def helper(db: Database, settings: Settings, now: datetime, monkeypatch: pytest.MonkeyPatch) -> Helper:
+    helper = Helper(db, settings, now)
     monkeypatch.setattr(send.time, "sleep", helper)
-    helper.beat()
+    monkeypatch.setattr(send, "now", lambda: now)
+    db.writer.run(_beat, now)
     return helper
 
 
@@ -456,7 +452,7 @@ def test_waiting_ends_when_only_quiet_hours_are_waited_for(
 ) -> None:
     def until_tomorrow() -> None:
         helper.expand()
-        later = datetime.now(UTC) + timedelta(hours=9)
+        later = helper.now + timedelta(hours=9)
         db.writer.run(lambda tx: tx.execute(outbound.update().values(send_after=later)))
 
     helper.steps = [until_tomorrow]
@@ -547,7 +543,7 @@ def test_classify_says_what_decided(bare: Run) -> None:
     assert told["intent"] in {"opt_out", "other"}
     told = facts(bare("classify", "STOP", "--country", "DE", "--language", "de").out)
     assert (told["intent"], told["certainty"], told["decided by"]) == ("opt_out", "certain", "STOP")
-    advertised = facts(bare("classify", "raus", "--advertised", "RAUS").out)
+    advertised = facts(bare("classify", "banane", "--advertised", "BANANE").out)
     assert (advertised["intent"], advertised["rule"].split(":")[0]) == ("opt_out", "advertised")
 
 
