@@ -4,11 +4,12 @@ import json
 import socket
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import httpx2
 
 from gateway import jobs, serve
 from gateway.carrier.sandbox import SandboxConfig, spawned_sandbox
@@ -38,12 +39,15 @@ def until(look: Callable[[], T], seconds: float = 15.0) -> T:
 
 
 def call(method: str, url: str, body: Any = None, **headers: str) -> Any:
-    """One HTTP request with a JSON body; the JSON of the answer. Raises urllib's HTTPError."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        text = answer.read().decode()
-    return json.loads(text) if text.strip().startswith(("{", "[")) else text
+    """One HTTP request with a JSON body; the answer's JSON, list of JSON lines or text.
+
+    Raises httpx2.HTTPStatusError for an answer that is an error.
+    """
+    answer = httpx2.request(method, url, json=body, headers=headers, timeout=20).raise_for_status()
+    kind = answer.headers.get("content-type", "")
+    if "ndjson" in kind:
+        return [json.loads(line) for line in answer.text.splitlines()]
+    return answer.json() if kind.startswith("application/json") else answer.text
 
 
 @dataclass(frozen=True)
