@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 HEAD_END = b"\r\n\r\n"
@@ -108,7 +109,7 @@ def _go_on(selector: selectors.BaseSelector, connection: _Connection, request: b
 
 
 if __name__ == "__main__":
-    with open(sys.argv[3], "rb") as prepared:
+    with Path(sys.argv[3]).open("rb") as prepared:
         made = pickle.load(prepared)
     gc.disable()
     print(json.dumps(vars(_run(int(sys.argv[1]), int(sys.argv[2]), made))))
