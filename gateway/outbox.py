@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, literal_column, select, update
 
 from gateway import audit, optouts, segments
 from gateway.db import Transaction
-from gateway.models import Category, OutboundMessage, Sender, State
+from gateway.models import Campaign, CampaignState, Category, OutboundMessage, Sender, State
 
 outbound = OutboundMessage.__table__  # type: ignore[attr-defined]
 senders = Sender.__table__  # type: ignore[attr-defined]
+campaigns = Campaign.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def drop_expired(tx: Transaction, now: datetime) -> int:
 def requeue(
     tx: Transaction, message_id: int, claimed_at: datetime, *, not_before: datetime, why: str
 ) -> bool:
-    """Back into the queue what surely was not sent, or into `suppressed` if she left meanwhile.
+    """Back into the queue what surely was not sent, or where it belongs if she or its campaign ended.
 
     Does nothing (False) when the row has moved on since it was claimed at `claimed_at`.
     """
@@ -153,7 +154,7 @@ def requeue(
         return False
     audit.append(
         tx,
-        "message.requeued" if found.state == State.QUEUED else "message.suppressed",
+        "message.requeued" if found.state == State.QUEUED else f"message.{found.state.value}",
         at=not_before,
         actor="gateway",
         number=found.number,
@@ -181,6 +182,11 @@ def _suppress(tx: Transaction, ids: Sequence[int], now: datetime) -> None:
 
 def _stopped() -> ColumnElement[bool]:
     return optouts.stops(outbound.c.number, outbound.c.category, outbound.c.program_id)
+
+
+def _cancelled() -> ColumnElement[bool]:
+    """SQL: the text's campaign was cancelled while the text was on its way."""
+    return exists().where(campaigns.c.id == outbound.c.campaign_id, campaigns.c.state == CampaignState.CANCELLED)
 
 
 PERMIT_COLUMNS = [outbound.c[name] for name in ("id", "program_id", "number", "channel", "body", "segments")]
@@ -245,7 +251,7 @@ REQUEUE = (
         outbound.c.claimed_at == bindparam("was_claimed_at"),
     )
     .values(
-        state=case((_stopped(), State.SUPPRESSED), else_=State.QUEUED),
+        state=case((_stopped(), State.SUPPRESSED), (_cancelled(), State.CANCELLED), else_=State.QUEUED),
         send_after=bindparam("not_before"),
     )
     .returning(outbound.c.number, outbound.c.program_id, outbound.c.state)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway import outbox
+from gateway import campaigns, outbox
 from gateway.db import Database
 from gateway.models import Category, Scope, Source, State
 from gateway.optouts import Signal, record
@@ -118,6 +118,20 @@ class TestRequeue:
         assert self.requeue(db, permit, now)
         assert texts(db, kind="campaign")[0].state == State.SUPPRESSED
         assert claim(db, sender, now) == []
+
+    def test_cancelled_when_its_campaign_was(
+        self, db: Database, now: datetime, program: int, sender: int
+    ) -> None:
+        campaign = db.writer.run(
+            campaigns.create, program_id=program, sender_id=sender, name="c", text="x", created_by="t", now=now
+        )
+        queue(db, now, program_id=program, sender_id=sender, number=SHE, campaign_id=campaign)
+        (permit,) = claim(db, sender, now)
+        db.writer.run(campaigns.start, campaign, now)
+        db.writer.run(campaigns.cancel, campaign, now)
+        assert self.requeue(db, permit, now)
+        assert texts(db)[0].state == State.CANCELLED
+        assert actions(db)[-1] == "message.cancelled"
 
     def test_not_when_the_row_has_moved_on(self, db: Database, now: datetime, program: int, sender: int) -> None:
         queue(db, now, program_id=program, sender_id=sender, number=SHE)
