@@ -34,7 +34,9 @@ class TestClaim:
         other = make_sender(program, "+4915735980001")
         first = queue(db, now, program_id=program, sender_id=sender, number=SHE)
         queue(db, now, program_id=program, sender_id=other, number=SHE)
-        later = queue(db, now, program_id=program, sender_id=sender, number=SHE, send_after=now + timedelta(seconds=1))
+        later = queue(
+            db, now, program_id=program, sender_id=sender, number=SHE, send_after=now + timedelta(seconds=1)
+        )
         assert [p.id for p in claim(db, sender, now)] == [first]
         assert [p.id for p in claim(db, sender, now + timedelta(seconds=1))] == [later]
         assert claim(db, sender, now + timedelta(days=1)) == []
@@ -119,14 +121,13 @@ class TestRequeue:
         assert texts(db, kind="campaign")[0].state == State.SUPPRESSED
         assert claim(db, sender, now) == []
 
-    def test_cancelled_when_its_campaign_was(
-        self, db: Database, now: datetime, program: int, sender: int
-    ) -> None:
+    def test_cancelled_when_its_campaign_was(self, db: Database, now: datetime, program: int, sender: int) -> None:
         campaign = db.writer.run(
             campaigns.create, program_id=program, sender_id=sender, name="c", text="x", created_by="t", now=now
         )
         queue(db, now, program_id=program, sender_id=sender, number=SHE, campaign_id=campaign)
         (permit,) = claim(db, sender, now)
+        db.writer.run(campaigns.add_recipients, campaign, [SHE], now)
         db.writer.run(campaigns.start, campaign, now)
         db.writer.run(campaigns.cancel, campaign, now)
         assert self.requeue(db, permit, now)
