@@ -70,22 +70,24 @@ def read(
 
 def export_jsonl(rows: Iterator[Row[Any]], out: TextIO) -> int:
     """One JSON object a line, keys sorted; returns how many."""
-    count = 0
-    for count, row in enumerate(rows, 1):
-        out.write(json.dumps(_as_dict(row), ensure_ascii=False, sort_keys=True) + "\n")
-    return count
+    return sum(bool(out.write(_as_json(row) + "\n")) for row in rows)
 
 
 def export_csv(rows: Iterator[Row[Any]], out: TextIO) -> int:
     """A header and one row an event, `details` as JSON; cells that a spreadsheet would run are defused."""
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
-    count = 0
-    for count, row in enumerate(rows, 1):
-        event = _as_dict(row)
-        event["details"] = json.dumps(event["details"], ensure_ascii=False, sort_keys=True)
-        writer.writerow([_defused(event[name]) for name in COLUMNS])
-    return count
+    return sum(bool(writer.writerow(_cells(row))) for row in rows)
+
+
+def _as_json(event: Row[Any]) -> str:
+    return json.dumps(_as_dict(event), ensure_ascii=False, sort_keys=True)
+
+
+def _cells(row: Row[Any]) -> list[Any]:
+    event = _as_dict(row)
+    event["details"] = json.dumps(event["details"], ensure_ascii=False, sort_keys=True)
+    return [_defused(event[name]) for name in COLUMNS]
 
 
 def _as_dict(row: Row[Any]) -> dict[str, Any]:

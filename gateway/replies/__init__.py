@@ -2,8 +2,9 @@
 
 Keys of a wording file: `rates`, what North America's carriers want in a help text on costs and frequency;
 `[confirmation]` with one text per scope (`program`, `marketing`, `all`); `[confirmation_offer]`, which also
-offers to stay after the opt-out has taken effect, `[help]` and `[welcome_back]` with one `text`; in each table `short`, for when the long one does not fit into one segment. Nothing but the
-program's own name and contact is ever filled in, so that no stranger's words are sent on.
+offers to stay after the opt-out has taken effect, `[help]` and `[welcome_back]` with one `text`; in each
+table `short`, for when the long one does not fit into one segment. Nothing but the program's own name and
+contact is ever filled in, so that no stranger's words are sent on.
 """
 
 import tomllib
@@ -28,9 +29,7 @@ _FRENCH = "BF BI BJ BL CD CF CG CI CM GA GN HT MC MG ML NC NE PF PM SN TD TG WF"
 _SPOKEN = {"es": frozenset(_SPANISH.split()), "fr": frozenset(_FRENCH.split())}
 
 
-def render(
-    kind: str, language: str, *, program: str, contact: str, country: str, scope: str = "program"
-) -> str:
+def render(kind: str, language: str, *, program: str, contact: str, country: str, scope: str = "program") -> str:
     """The text of one automatic answer.
 
     `kind` is one of KINDS, `language` one of LANGUAGES, `scope` (program, marketing, all) what a
@@ -45,9 +44,7 @@ def render(
     return next((text for text in texts if fits_one(text)), texts[0])
 
 
-def language_for(
-    reading_language: str | None, place: Place, rules: Rules, program_language: str | None
-) -> str:
+def language_for(reading_language: str | None, place: Place, rules: Rules, program_language: str | None) -> str:
     """The language, one of LANGUAGES, that a recipient most likely reads.
 
     First the language of her own words where it says something: English does not (STOP and HELP are

@@ -101,7 +101,7 @@ class TestWriter:
 
 class TestReading:
     def test_readers_cannot_write(self, db: Database) -> None:
-        with pytest.raises(Exception, match="(?i)readonly|read-only"):
+        with pytest.raises(Exception, match=r"(?i)readonly|read-only"):
             db.reading(lambda connection: connection.exec_driver_sql("DELETE FROM workers"))
 
 

@@ -42,7 +42,9 @@ def _ready(sender: int) -> None:
 
 
 class TestOptOut:
-    @pytest.mark.parametrize("body", ["STOP", "stpo!!", "  Stop  ", "abmelden", "STOPP", "S T O P", "🛑", "“stop”"])
+    @pytest.mark.parametrize(
+        "body", ["STOP", "stpo!!", "  Stop  ", "abmelden", "STOPP", "S T O P", "🛑", "“stop”"]
+    )
     def test_many_words_one_meaning(self, db: Database, now: datetime, program: int, body: str) -> None:
         assert text_in(db, SHE, body, now) is Outcome.OPTED_OUT
         assert db.reading(is_out, SHE, Category.MARKETING, program)
@@ -258,7 +260,9 @@ class TestRefusals:
         assert "inbound.unknown_sender" in actions(db)
 
 
-@pytest.mark.parametrize("body", ["", " ", "Hello, when do you open?", "\u202e", "x" * 1600, "'; DROP TABLE opt_outs"])
+@pytest.mark.parametrize(
+    "body", ["", " ", "Hello, when do you open?", "\u202e", "x" * 1600, "'; DROP TABLE opt_outs"]
+)
 def test_ordinary_texts_change_nothing(db: Database, now: datetime, body: str) -> None:
     assert text_in(db, SHE, body, now) is Outcome.NOTHING
     assert inbounds(db)[0].body == body

@@ -133,7 +133,9 @@ class TestLift:
         assert not db.reading(is_out, SHE, Category.MARKETING, programs[0])
         assert db.reading(is_out, SHE, Category.MARKETING, programs[1])
 
-    def test_after_it_a_new_stop_is_a_new_fact(self, db: Database, now: datetime, programs: tuple[int, int]) -> None:
+    def test_after_it_a_new_stop_is_a_new_fact(
+        self, db: Database, now: datetime, programs: tuple[int, int]
+    ) -> None:
         for second in range(3):
             at = now + timedelta(seconds=2 * second)
             assert db.writer.run(record, SHE, Scope.MARKETING, signal(at), program_id=programs[0]).is_new

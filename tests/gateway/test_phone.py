@@ -266,9 +266,7 @@ class TestAreaCodes:
         for part, codes in self.table[group].items():
             country = part if group == "countries" else group
             for code in codes:
-                known = phone.phonenumbers.region_code_for_number(
-                    phone.phonenumbers.parse(f"+1{code}2345678")
-                )
+                known = phone.phonenumbers.region_code_for_number(phone.phonenumbers.parse(f"+1{code}2345678"))
                 assert known in (country, None), code
 
     def test_every_split_zone_exists_in_its_country(self) -> None:

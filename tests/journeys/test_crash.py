@@ -54,7 +54,7 @@ def states(db: Database) -> Counter[str]:
 def in_doubt(db: Database) -> dict[str, int]:
     """Link token → id of what the dead worker held."""
     query = sa.select(outbound.c.link_token, outbound.c.id).where(outbound.c.state == "sending")
-    return {token: id_ for token, id_ in db.reading(lambda c: c.execute(query).all())}
+    return {row.link_token: row.id for row in db.reading(lambda c: c.execute(query).all())}
 
 
 def tokens(sandbox: Sandbox, settings: Settings) -> list[str]:

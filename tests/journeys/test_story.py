@@ -27,7 +27,9 @@ def link_in(body: str) -> str:
 
 def tap(link: str) -> str:
     """What a browser does without JavaScript: gets the page, presses its one button."""
-    phone = {"User-Agent": "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36"}
+    phone = {
+        "User-Agent": "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36"
+    }
     page = call("GET", link, **phone)
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)"', page))
     return httpx2.post(link, data=fields, headers=phone, timeout=10).raise_for_status().text

@@ -137,9 +137,7 @@ class TestAgainstTheResearch:
             expected = {"sender": "marketing", "programme": "program", "all": "all"}[row["default_scope"]]
             assert self.values(row, "default_scope") == [expected]
 
-    @pytest.mark.parametrize(
-        ("column", "key"), [("confirmation", "confirmation"), ("two_way_sms", "two_way_sms")]
-    )
+    @pytest.mark.parametrize(("column", "key"), [("confirmation", "confirmation"), ("two_way_sms", "two_way_sms")])
     def test_choice(self, row: dict[str, str], column: str, key: str) -> None:
         if row[column]:
             assert self.values(row, key) == [row[column]]

@@ -277,9 +277,7 @@ def test_losing_the_state_or_the_country_never_loosens(where: Place) -> None:
         nowhere = rules_at(NOWHERE, instant)
         assert intersect([nowhere.window, without_state.window]) == nowhere.window
         for key in ("default_scope", "double_opt_out"):
-            assert CHOICES[key].index(getattr(nowhere, key)) >= CHOICES[key].index(
-                getattr(without_state, key)
-            )
+            assert CHOICES[key].index(getattr(nowhere, key)) >= CHOICES[key].index(getattr(without_state, key))
 
 
 def assert_not_looser(stricter: Rules, looser: Rules) -> None:

@@ -84,9 +84,7 @@ def test_intersect() -> None:
         (window("22:00", "02:30"), "Europe/Berlin", (2026, 10, 25, 1, 0), (2026, 10, 25, 2, 30)),
     ],
 )
-def test_next_open_in_one_zone(
-    hours: Window, zone: str, asked: tuple[int, ...], answer: tuple[int, ...]
-) -> None:
+def test_next_open_in_one_zone(hours: Window, zone: str, asked: tuple[int, ...], answer: tuple[int, ...]) -> None:
     assert next_open(hours, [zone], at(zone, *asked)) == at(zone, *answer)
 
 
@@ -101,9 +99,7 @@ def test_the_length_of_the_night_follows_the_clock_change() -> None:
 def test_an_opening_in_the_hour_shown_twice_opens_again_the_second_time() -> None:
     hours = window("22:00", "02:30")
     second_two_o_clock = datetime(2026, 10, 25, 1, 0, tzinfo=UTC)  # 02:00 in winter time
-    assert next_open(hours, ["Europe/Berlin"], second_two_o_clock) == second_two_o_clock + timedelta(
-        minutes=30
-    )
+    assert next_open(hours, ["Europe/Berlin"], second_two_o_clock) == second_two_o_clock + timedelta(minutes=30)
 
 
 def test_several_zones_have_to_be_open_at_once() -> None:

@@ -97,9 +97,7 @@ def test_german_has_its_umlauts() -> None:
     assert "Zurück" in text("confirmation", "de", program="Ж" * 30)
 
 
-@pytest.mark.parametrize(
-    "given", [("confirmation", "xx"), ("advert", "en"), ("confirmation", "../en")], ids=str
-)
+@pytest.mark.parametrize("given", [("confirmation", "xx"), ("advert", "en"), ("confirmation", "../en")], ids=str)
 def test_unknown_wording_is_an_error(given: tuple[str, str]) -> None:
     with pytest.raises(KeyError):
         text(*given)

@@ -25,7 +25,9 @@ LEGACY = "legacy"
 
 
 @pytest.fixture
-def client(db: Database, now: datetime, make_program: Callable[..., int], make_sender: Callable[..., int]) -> Iterator[TestClient]:
+def client(
+    db: Database, now: datetime, make_program: Callable[..., int], make_sender: Callable[..., int]
+) -> Iterator[TestClient]:
     make_sender(make_program())
     with TestClient(create_app(db.settings, db, now=lambda: now), base_url="http://internal:8000") as client:
         yield client
@@ -45,7 +47,9 @@ class TestInbound:
         assert (first.status_code, first.content) == (second.status_code, second.content)
         assert len(inbounds(db)) == 1
 
-    def test_new_and_repeated_parameters_are_tolerated_and_count_in_the_signature(self, client: TestClient) -> None:
+    def test_new_and_repeated_parameters_are_tolerated_and_count_in_the_signature(
+        self, client: TestClient
+    ) -> None:
         params = form(SHE, " hello ", Brandnew="", **{"Weird Name": "ä€ &="})
         assert post(client, "/twilio/inbound", params).status_code == 200
 
@@ -85,7 +89,9 @@ class TestInbound:
     def test_two_tokens_while_rotating(self, db: Database, now: datetime) -> None:
         settings = load(**{**db.settings.model_dump(), "twilio_auth_token": "new, old"})
         client = TestClient(create_app(settings, db, now=lambda: now))
-        answers = {t: post(client, "/twilio/inbound", form(SHE, "hi"), token=t).status_code for t in ("new", "old", "x")}
+        answers = {
+            t: post(client, "/twilio/inbound", form(SHE, "hi"), token=t).status_code for t in ("new", "old", "x")
+        }
         assert answers == {"new": 404, "old": 404, "x": 403}
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
