@@ -9,39 +9,50 @@ import structlog
 
 from gateway.settings import Settings
 
-# Any run that could be a number: 8 or more digits after a plus, or 10 and more without.
+# Any run that could be a number: 7 or more digits after a plus, or 10 and more without.
 NUMBER = re.compile(r"\+\d{5,13}(?=\d{2})|(?<![\w-])\d{8,13}(?=\d{2}(?![\w-]))")
+# A stranger's line break must not begin a line of its own, nor may an escape code reach a terminal.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def configure(settings: Settings) -> None:
-    """Sets up structlog, and lets the libraries' own loggers speak from WARNING up through the same mask."""
-    level = logging.getLevelName(settings.log_level)
+    """Sets up structlog, and lets the libraries' own loggers speak from WARNING up in the same form."""
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            mask_numbers,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
+        processors=[*_chain(), _renderer()],
     )
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_chain(), _renderer()],
+        )
     )
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_mask_record)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
 
 
-def mask_numbers(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replaces what looks like a phone number in every text value by stars and its last two digits."""
+def clean(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Numbers become stars and their last two digits, control characters their escaped form."""
     for key, value in event.items():
         if isinstance(value, str) and key != "timestamp":
-            event[key] = NUMBER.sub("***", value)
+            event[key] = CONTROL.sub(_escaped, NUMBER.sub("***", value))
     return event
 
 
-def _mask_record(record: logging.LogRecord) -> bool:
-    record.msg, record.args = NUMBER.sub("***", record.getMessage()), None
-    return True
+def _escaped(found: re.Match[str]) -> str:
+    return repr(found[0])[1:-1]
+
+
+def _chain() -> list[Any]:
+    return [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        clean,
+    ]
+
+
+def _renderer() -> structlog.processors.LogfmtRenderer:
+    return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
