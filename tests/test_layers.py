@@ -13,7 +13,14 @@ SOURCES = sorted(
     for path in [*ROOT.glob("gateway/**/*.py"), *ROOT.glob("keywords/**/*.py")]
     if "migrations/versions" not in path.as_posix()
 )
-PURE = ("keywords/", "gateway/phone.py", "gateway/segments.py", "gateway/links.py", "gateway/regions/", "gateway/replies/")
+PURE = (
+    "keywords/",
+    "gateway/phone.py",
+    "gateway/segments.py",
+    "gateway/links.py",
+    "gateway/regions/",
+    "gateway/replies/",
+)
 WEB = ("gateway/app.py", "gateway/web/", "gateway/serve.py")
 TWILIO = ("gateway/carrier/twilio.py", "gateway/web/signatures.py", "gateway/carrier/sandbox/")
 IO_MODULES = {"sqlalchemy", "sqlmodel", "starlette", "aiohttp", "twilio", "dbos", "socket", "sqlite3", "asyncio"}
