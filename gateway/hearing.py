@@ -74,10 +74,12 @@ class Heard:
         }
 
 
-def hear(tx: Transaction, text: IncomingText, now: datetime) -> Heard:
-    sender = tx.execute(
-        SENDER, {"address": text.to_address, "service": text.messaging_service_sid or "-"}
-    ).first()
+def find_sender(tx: Transaction, address: str, messaging_service_sid: str | None) -> Any:
+    """The sender that a text was sent to, with its program; None when there is no such sender here."""
+    return tx.execute(SENDER, {"address": address, "service": messaging_service_sid or "-"}).first()
+
+
+def hear(text: IncomingText, sender: Any, now: datetime) -> Heard:
     place = phone.place_of(text.number)
     rules = regions.rules_at(place, now)
     reading = decide(

@@ -1,23 +1,26 @@
 """A text comes in: understand it, act on it, answer it if we are the one who answers.
 
-`receive` is one verb in one transaction: the message row, the decision, what follows, the audit event.
-A second copy of the same MessageSid stops at the unique index and changes nothing.
+`receive` is one verb in one transaction: the message row, the decision, what follows, the audit event;
+`receive_all` is the same for all texts of a commit. A second copy of the same MessageSid changes nothing: the
+unique index has the last word.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
 import keywords
 from gateway import answers, audit, optouts
-from gateway.db import Transaction, insert_new
-from gateway.hearing import Heard, IncomingText, advertised, hear, languages
+from gateway.db import Transaction
+from gateway.hearing import Heard, IncomingText, advertised, find_sender, hear, languages
 from gateway.models import InboundMessage, Scope
 from keywords import Intent
 
-__all__ = ["IncomingText", "Outcome", "known_sids", "receive"]
+__all__ = ["Arrival", "IncomingText", "Outcome", "known_sids", "receive", "receive_all"]
 
 inbound = InboundMessage.__table__  # type: ignore[attr-defined]
 
@@ -37,51 +40,63 @@ class Outcome(StrEnum):
     UNKNOWN_SENDER = "unknown_sender"
 
 
+class Arrival(NamedTuple):
+    """An inbound text, our own account's SID, and the time of its arrival."""
+
+    text: IncomingText
+    account_sid: str
+    now: datetime
+
+
 def receive(tx: Transaction, text: IncomingText, account_sid: str, now: datetime) -> Outcome:
     """Takes one inbound text in. `account_sid` is ours; a text for another one is refused and recorded."""
-    heard = hear(tx, text, now)
-    outcome = _provisional(heard, account_sid)
-    inbound_id = _store(tx, heard, outcome)
-    if inbound_id is None:
-        return Outcome.DUPLICATE
-    if outcome is Outcome.UNKNOWN_ACCOUNT:
-        _tell_refusal(tx, heard, outcome)
-        return outcome
-    decided = _act(tx, heard)
-    if outcome is Outcome.UNKNOWN_SENDER:
-        _tell_refusal(tx, heard, outcome)
-        decided = outcome
-    if decided is not outcome:
-        tx.execute(SET_OUTCOME, {"inbound_id": inbound_id, "decided": decided.value})
-    return decided
+    return receive_all(tx, [Arrival(text, account_sid, now)])[0]
+
+
+def receive_all(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    """Takes texts in, in their order. One look for copies and one insert serve them all.
+
+    A copy that another process takes in meanwhile shows at the commit: the unique index refuses the rows, and
+    the writer runs each text again.
+    """
+    find = cache(partial(find_sender, tx))
+    taken = known_sids(tx.connection, [one.text.message_sid for one in arrivals])
+    return [_receive_once(tx, one, find, taken) for one in arrivals]
 
 
 def known_sids(connection: Connection, sids: Sequence[str]) -> set[str]:
     """Those of the MessageSids that have been taken in already."""
-    return set(
-        connection.execute(select(inbound.c.message_sid).where(inbound.c.message_sid.in_(sids))).scalars()
-    )
+    return set(connection.execute(KNOWN, {"sids": sids}).scalars())
 
 
-def _provisional(heard: Heard, account_sid: str) -> Outcome:
-    """The outcome as far as it is known before anything is done; most texts need no second write."""
+def _receive_once(
+    tx: Transaction, arrival: Arrival, find: Callable[[str, str | None], Any], taken: set[str]
+) -> Outcome:
+    text = arrival.text
+    if text.message_sid in taken:
+        return Outcome.DUPLICATE
+    taken.add(text.message_sid)
+    heard = hear(text, find(text.to_address, text.messaging_service_sid), arrival.now)
+    outcome = _decide(tx, heard, arrival.account_sid)
+    tx.later(inbound, _row(heard, outcome))
+    return outcome
+
+
+def _decide(tx: Transaction, heard: Heard, account_sid: str) -> Outcome:
+    """What comes of the text, done. A number of ours that is not set up still honours an opt-out."""
     if account_sid and heard.text.account_sid != account_sid:
+        _tell_refusal(tx, heard, Outcome.UNKNOWN_ACCOUNT)
         return Outcome.UNKNOWN_ACCOUNT
+    outcome = _act(tx, heard)
     if heard.sender is None:
+        _tell_refusal(tx, heard, Outcome.UNKNOWN_SENDER)
         return Outcome.UNKNOWN_SENDER
-    return {
-        Intent.OPT_OUT: Outcome.OPTED_OUT,
-        Intent.OPT_OUT_ALL: Outcome.OPTED_OUT,
-        Intent.OPT_IN: Outcome.OPTED_IN,
-        Intent.HELP: Outcome.HELPED,
-        Intent.COMPLAINT: Outcome.COMPLAINT,
-    }.get(heard.reading.intent, Outcome.NOTHING)
+    return outcome
 
 
-def _store(tx: Transaction, heard: Heard, outcome: Outcome) -> int | None:
-    """The message row, or None when this MessageSid is there already."""
+def _row(heard: Heard, outcome: Outcome) -> dict[str, Any]:
     text, reading = heard.text, heard.reading
-    row = {
+    return {
         "message_sid": text.message_sid,
         "account_sid": text.account_sid,
         "channel": text.channel,
@@ -104,8 +119,6 @@ def _store(tx: Transaction, heard: Heard, outcome: Outcome) -> int | None:
         "pack_version": heard.rules.pack_version,
         "outcome": outcome.value,
     }
-    inserted: int | None = tx.execute(insert_new(inbound, tx.is_sqlite), row).scalar()
-    return inserted
 
 
 def _act(tx: Transaction, heard: Heard) -> Outcome:
@@ -157,6 +170,6 @@ def _tell_refusal(tx: Transaction, heard: Heard, outcome: Outcome) -> None:
     audit.append(tx, f"inbound.{outcome.value}", **heard.about(), to=heard.text.to_address)
 
 
-SET_OUTCOME = (
-    inbound.update().where(inbound.c.id == bindparam("inbound_id")).values(outcome=bindparam("decided"))
+KNOWN = select(inbound.c.message_sid).where(
+    inbound.c.message_sid.in_(bindparam("sids", expanding=True))
 )

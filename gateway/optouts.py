@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from gateway import audit
 from gateway.db import Transaction, insert_new
@@ -16,6 +28,8 @@ from gateway.models import Category, OptOut, OutboundMessage, Scope, Source, Sta
 
 opt_outs = OptOut.__table__  # type: ignore[attr-defined]
 outbound = OutboundMessage.__table__  # type: ignore[attr-defined]
+
+WAITING = frozenset({State.QUEUED, State.HELD})
 
 # One lock for "who comes first": a STOP (shared) against whatever puts texts into the queue (alone).
 QUEUE_LOCK = 810_241
@@ -155,12 +169,12 @@ def take_turn_alone(tx: Transaction) -> None:
     has one writer and needs nothing.
     """
     if not tx.is_sqlite:
-        tx.execute(ALONE)
+        tx.once(ALONE)
 
 
 def _take_turn(tx: Transaction) -> None:
     if not tx.is_sqlite:
-        tx.execute(SHARED)
+        tx.once(SHARED)
 
 
 def _covering(tx: Transaction, number: str, scope: Scope, program_id: int | None) -> int | None:
@@ -210,10 +224,12 @@ def _suppress(
     tx: Transaction, number: str, scope: Scope, signal: Signal, program_id: int | None
 ) -> tuple[int, int]:
     """Texts still waiting become `suppressed`; those already handed over are the residue."""
-    values = {"number_": number, "at": signal.at, "program": program_id, "scope_": scope.value}
-    suppressed = tx.execute(SUPPRESS, values).rowcount
-    residue: int = tx.execute(RESIDUE, values).scalar_one()
-    return suppressed, residue
+    values = {"number_": number, "program": program_id, "scope_": scope.value}
+    found = tx.execute(OPEN_TEXTS, values).all()
+    waiting = [row.id for row in found if row.state in WAITING]
+    if waiting:
+        tx.execute(SUPPRESS, {"ids": waiting, "at": signal.at})
+    return len(waiting), len(found) - len(waiting)
 
 
 def _in_scope() -> ColumnElement[bool]:
@@ -243,17 +259,20 @@ LIFT = (
     .values(lifted_at=bindparam("at"), lifted_by=bindparam("by"))
     .returning(opt_outs.c.id)
 )
-SUPPRESS = (
-    update(outbound)
+# Locked, so that a claim under way is waited for and then counted; mostly there is none, and this is all.
+OPEN_TEXTS = (
+    select(outbound.c.id, outbound.c.state)
     .where(
         outbound.c.number == bindparam("number_"),
-        outbound.c.state.in_([State.QUEUED, State.HELD]),
+        # Spelt as text: the partial index is used only where the planner sees these very constants.
+        literal_column("outbound_messages.state IN ('queued', 'held', 'sending', 'unknown')"),
         _in_scope(),
     )
-    .values(state=State.SUPPRESSED, settled_at=bindparam("at"))
+    .order_by(outbound.c.id)
+    .with_for_update()
 )
-RESIDUE = select(func.count()).where(
-    outbound.c.number == bindparam("number_"),
-    outbound.c.state.in_([State.SENDING, State.UNKNOWN]),
-    _in_scope(),
+SUPPRESS = (
+    update(outbound)
+    .where(outbound.c.id.in_(bindparam("ids", expanding=True)))
+    .values(state=State.SUPPRESSED, settled_at=bindparam("at"))
 )

@@ -87,7 +87,7 @@ def place_of(number: str) -> Place:
     +1 is read by our own table of area codes, everything else by the numbering plan's metadata.
     """
     try:
-        parsed = _modern(phonenumbers.parse(split_channel(number)[1]))
+        parsed = phonenumbers.parse(same_person(split_channel(number)[1]))
     except phonenumbers.NumberParseException:
         return NOWHERE
     area = str(parsed.national_number)[:3] if parsed.country_code == 1 else ""
@@ -95,6 +95,11 @@ def place_of(number: str) -> Place:
     if country == UNKNOWN_COUNTRY:
         return NOWHERE
     return Place(country, subdivision, _zones_of(parsed, country, area), area in _toll_free())
+
+
+def same_person(number: str) -> str:
+    """One spelling for one person out of what a carrier sends: E.164, where only Mexico has two."""
+    return _OLD_MEXICAN_MOBILE.sub("+52", number)
 
 
 def redact(number: str) -> str:

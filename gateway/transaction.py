@@ -18,10 +18,17 @@ class Transaction:
         self.connection = connection
         self.is_sqlite = connection.dialect.name == "sqlite"
         self._start_job = start_job
+        self._done: set[Executable] = set()
         self._later: dict[Table, list[Mapping[str, Any]]] = {}
 
     def execute(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
         return self.connection.execute(statement, values)
+
+    def once(self, statement: Executable) -> None:
+        """Executes the statement unless a verb of this transaction has done so already: for locks."""
+        if statement not in self._done:
+            self._done.add(statement)
+            self.execute(statement)
 
     def later(self, table: Table, row: Mapping[str, Any]) -> None:
         """Inserts the row just before the commit, with all others for the table in one statement.

@@ -9,10 +9,11 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import groupby
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gateway.errors import DatabaseAway
@@ -20,22 +21,29 @@ from gateway.transaction import JobStarter, Transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 Verb = Callable[Concatenate[Transaction, P], R]
+GroupVerb = Callable[[Transaction, Sequence[T]], Sequence[R]]
 
 # 128 verbs a commit reached 3,400-3,700 requests/s; more only makes the first one wait longer.
 BATCH = 128
 # At 2,000 a second this is 5 s of work: whoever comes later would have been answered 503 anyway.
 MOST_WAITING = 10_000
 LOST = (OperationalError, InterfaceError, PoolTimeout)
+# Run again, a verb sees the row that another process wrote first, or comes after the deadlock.
+AGAIN = (*LOST, IntegrityError)
 
 
 class _Item:
-    """A verb on its way through the writer, and where its answer goes."""
+    """One thing for a verb to do on its way through the writer, and where its answer goes."""
 
-    __slots__ = ("call", "error", "future", "loop", "result")
+    __slots__ = ("error", "future", "given", "loop", "result", "verb")
 
-    def __init__(self, call: Callable[[Transaction], Any], loop: asyncio.AbstractEventLoop | None) -> None:
-        self.call = call
+    def __init__(
+        self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
+        self.verb = verb
+        self.given = given
         self.loop = loop
         self.future: Any = loop.create_future() if loop else Future()
         self.result: Any = None
@@ -65,11 +73,15 @@ class Writer:
 
     def submit(self, verb: Verb[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
         """From the event loop: the future resolves after the commit. Raises DatabaseAway when swamped."""
-        return self._enqueue(verb, asyncio.get_running_loop(), args, kwargs)  # type: ignore[no-any-return]
+        return self._enqueue(_alone(verb, args, kwargs), None, asyncio.get_running_loop())  # type: ignore[no-any-return]
+
+    def submit_together(self, verb: GroupVerb[T, R], given: T) -> "asyncio.Future[R]":
+        """Like `submit`, but what waits for the same verb is given to it in one call, one answer each."""
+        return self._enqueue(verb, given, asyncio.get_running_loop())  # type: ignore[no-any-return]
 
     def run(self, verb: Verb[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """From a thread: waits for the commit."""
-        return self._enqueue(verb, None, args, kwargs).result()  # type: ignore[no-any-return]
+        return self._enqueue(_alone(verb, args, kwargs), None, None).result()  # type: ignore[no-any-return]
 
     def close(self) -> None:
         for _ in self._threads:
@@ -78,11 +90,11 @@ class Writer:
             thread.join()
 
     def _enqueue(
-        self, verb: Callable[..., Any], loop: asyncio.AbstractEventLoop | None, args: Any, kwargs: Any
+        self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None
     ) -> Any:
         if self._waiting.qsize() > MOST_WAITING:
             raise DatabaseAway("The database cannot keep up; try again later.")
-        item = _Item(lambda tx: verb(tx, *args, **kwargs), loop)
+        item = _Item(verb, given, loop)
         self._waiting.put(item)
         return item.future
 
@@ -128,13 +140,13 @@ class Writer:
             self._run_together(batch)
 
     def _run_apart(self, batch: Sequence[_Item], error: Exception) -> None:
-        """The batch again item by item: a poisoned one fails alone, a deadlock's loser gets its turn."""
-        if len(batch) == 1 and not isinstance(error, LOST):
+        """The batch again item by item: a poisoned one fails alone, who lost a race gets its turn."""
+        if len(batch) == 1 and not isinstance(error, AGAIN):
             _fail(batch, error)
             return
         for place, item in enumerate(batch):
             try:
-                self._run_together([item])
+                self._run_alone(item)
             except _CommitLost as lost:
                 _fail([item], lost.__cause__ or lost)
             except Exception as own:
@@ -142,16 +154,37 @@ class Writer:
                 if _is_gone(own):
                     return
 
+    def _run_alone(self, item: _Item) -> None:
+        """Of several copies all may lose once; after that the winner's row is there to be seen."""
+        try:
+            self._run_together([item])
+        except IntegrityError:
+            self._run_together([item])
+
     def _run_together(self, batch: Sequence[_Item]) -> None:
         with self._engine.connect() as connection:
             tx = Transaction(connection, self.start_job)
-            for item in batch:
-                item.result = item.call(tx)
+            for verb, items in groupby(batch, key=_verb):
+                _run_group(tx, verb, list(items))
             tx.flush()
             try:
                 connection.commit()
             except LOST as error:
                 raise _CommitLost from error
+
+
+def _alone(verb: Callable[..., Any], args: Any, kwargs: Any) -> GroupVerb[Any, Any]:
+    """A verb as a group of its own."""
+    return lambda tx, _: [verb(tx, *args, **kwargs)]
+
+
+def _verb(item: _Item) -> GroupVerb[Any, Any]:
+    return item.verb
+
+
+def _run_group(tx: Transaction, verb: GroupVerb[Any, Any], items: Sequence[_Item]) -> None:
+    for item, result in zip(items, verb(tx, [item.given for item in items]), strict=True):
+        item.result = result
 
 
 class _CommitLost(Exception):

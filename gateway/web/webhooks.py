@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway import delivery, inbound, phone
 from gateway.errors import DatabaseAway
-from gateway.inbound import IncomingText, Outcome
+from gateway.inbound import Arrival, IncomingText, Outcome
 from gateway.web.context import Context, context
 from gateway.web.signatures import Form, Signatures
 
@@ -42,10 +42,9 @@ async def take_in(request: Request) -> Response:
     text = _incoming(form)
     if text is None:
         return PlainTextResponse("MessageSid, From or To is missing or malformed.\n", 422)
+    arrival = Arrival(text, ctx.settings.twilio_account_sid, ctx.now())
     try:
-        outcome = await _in_time(
-            ctx, ctx.db.writer.submit(inbound.receive, text, ctx.settings.twilio_account_sid, ctx.now())
-        )
+        outcome = await _in_time(ctx, ctx.db.writer.submit_together(inbound.receive_all, arrival))
     except DatabaseAway:
         return _try_again()
     if outcome is Outcome.UNKNOWN_ACCOUNT:
@@ -127,7 +126,8 @@ def parse_form(body: bytes) -> Form | None:
     needs, and urlencoded is all that Twilio sends.
     """
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+        text = body.decode("utf-8")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
         return None
     form = Form()
@@ -149,7 +149,7 @@ def _incoming(form: Form) -> IncomingText | None:
     return IncomingText(
         message_sid=sid,
         account_sid=_one(form, "AccountSid")[:64],
-        number=_same_person(number),
+        number=phone.same_person(number),
         to_address=to,
         # PostgreSQL stores no NUL, and no phone can type one.
         body=_one(form, "Body").replace("\0", ""),
@@ -158,14 +158,6 @@ def _incoming(form: Form) -> IncomingText | None:
         messaging_service_sid=_one(form, "MessagingServiceSid")[:34] or None,
         opt_out_type=_one(form, "OptOutType")[:16].upper() or None,
     )
-
-
-def _same_person(number: str) -> str:
-    """Twilio sends E.164; a short code or a name that texts us stays as it is."""
-    try:
-        return phone.parse(number) if number.startswith("+") else number
-    except phone.BadNumber:
-        return number
 
 
 def _one(form: Form, name: str) -> str:
