@@ -47,7 +47,7 @@ def reply(tx: Transaction, heard: Heard, kind: str, confirms_id: int | None = No
     """Queues our answer, unless somebody else answers or a machine is at the other end."""
     silence = _why_silent(tx, heard)
     if silence is not None:
-        _tell_silence(tx, heard, kind, silence)
+        keep_silent(tx, heard, kind, silence)
         return
     language = replies.language_for(heard.reading.language, heard.place, heard.rules, heard.sender.language)
     body = replies.render(
@@ -105,7 +105,8 @@ def _answerer(heard: Heard) -> Answers:
     return Answers.GATEWAY
 
 
-def _tell_silence(tx: Transaction, heard: Heard, kind: str, why: str) -> None:
+def keep_silent(tx: Transaction, heard: Heard, kind: str, why: str) -> None:
+    """Writes down that no answer of this kind is sent, and why."""
     audit.append(tx, "reply.not_sent", **heard.about(), kind=kind, why=why)
 
 

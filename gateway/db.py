@@ -34,9 +34,7 @@ class Database:
         # Threads and connections from one setting: more threads than connections only wait.
         self._threads = ThreadPoolExecutor(settings.db_pool_size, thread_name_prefix="reader")
 
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    async def read(self, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs `query(connection, …)` in a read-only transaction on a reader thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, partial(self.reading, query, *args, **kwargs))

@@ -67,15 +67,11 @@ def settle(tx: Transaction, outcomes: Sequence[Settled], now: datetime) -> None:
         _settle_all(tx, state, [outcome for outcome in outcomes if outcome.state is state], now)
     for outcome in outcomes:
         if outcome.error_code == OPTED_OUT_CODE:
-            _opted_out_at_carrier(
-                tx, outcome.permit.id, outcome.permit.number, outcome.permit.program_id, now
-            )
+            _opted_out_at_carrier(tx, outcome.permit.id, outcome.permit.number, outcome.permit.program_id, now)
 
 
 def _settle_all(tx: Transaction, state: State, outcomes: Sequence[Settled], now: datetime) -> None:
-    values = [
-        {"message_id": o.permit.id, "new_sid": o.sid, "code": o.error_code, "now": now} for o in outcomes
-    ]
+    values = [{"message_id": o.permit.id, "new_sid": o.sid, "code": o.error_code, "now": now} for o in outcomes]
     tx.execute(SETTLE[state], values)
     for outcome in outcomes:
         audit.append(
@@ -123,9 +119,7 @@ def record_status(
     return True
 
 
-def _opted_out_at_carrier(
-    tx: Transaction, message_id: int, number: str, program_id: int, now: datetime
-) -> None:
+def _opted_out_at_carrier(tx: Transaction, message_id: int, number: str, program_id: int, now: datetime) -> None:
     """The carrier's block list holds her: the same event as a STOP, in the scope of her region."""
     place = phone.place_of(number)
     rules = regions.rules_at(place, now)
@@ -190,9 +184,7 @@ def _status_statement(state: State, by_id: bool) -> Any:
     return (
         update(outbound)
         .where(who, _later_states(state))
-        .values(
-            state=state, sid=bindparam("new_sid"), error_code=bindparam("code"), settled_at=bindparam("now")
-        )
+        .values(state=state, sid=bindparam("new_sid"), error_code=bindparam("code"), settled_at=bindparam("now"))
         .returning(outbound.c.id, outbound.c.number, outbound.c.program_id)
     )
 

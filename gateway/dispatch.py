@@ -107,11 +107,7 @@ class Dispatcher:
     def _batch(self, sender_id: int | None) -> int:
         """No more than the sender can send in half a second: what is claimed is a STOP's residue."""
         rate = self._buckets[sender_id].rate if sender_id is not None else None
-        return (
-            self.settings.claim_batch
-            if rate is None
-            else max(1, min(self.settings.claim_batch, int(rate / 2)))
-        )
+        return self.settings.claim_batch if rate is None else max(1, min(self.settings.claim_batch, int(rate / 2)))
 
     async def _start(self, permit: Permit, under_way: set[asyncio.Task[None]]) -> None:
         await self._slots.acquire()

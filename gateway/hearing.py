@@ -1,5 +1,6 @@
 """An inbound text with all that the decision on it rests on: the sender, the place, the law, the meaning."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from keywords import Certainty, Intent, Reading
 senders = Sender.__table__  # type: ignore[attr-defined]
 programs = Program.__table__  # type: ignore[attr-defined]
 
+SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 OPT_OUT_TYPES = {"STOP": Intent.OPT_OUT, "START": Intent.OPT_IN, "HELP": Intent.HELP}
 
 
@@ -34,6 +36,38 @@ class IncomingText:
     messaging_service_sid: str | None = None
     opt_out_type: str | None = None
     sent_at: datetime | None = None
+
+
+def incoming(
+    *,
+    sid: str,
+    account_sid: str,
+    sender: str,
+    to: str,
+    body: str,
+    media: int = 0,
+    messaging_service_sid: str = "",
+    opt_out_type: str = "",
+    sent_at: datetime | None = None,
+) -> IncomingText | None:
+    """A text from the fields of Twilio's webhook or list; None when they cannot be a text's."""
+    channel, number = phone.split_channel(sender)
+    address = phone.split_channel(to)[1]
+    if not SID.fullmatch(sid) or not 0 < len(number) <= 20 or not 0 < len(address) <= 64:
+        return None
+    return IncomingText(
+        message_sid=sid,
+        account_sid=account_sid[:64],
+        number=phone.same_person(number),
+        to_address=address,
+        # PostgreSQL stores no NUL, and no phone can type one.
+        body=body.replace("\0", ""),
+        channel=channel[:16],
+        media=media,
+        messaging_service_sid=messaging_service_sid[:34] or None,
+        opt_out_type=opt_out_type[:16].upper() or None,
+        sent_at=sent_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)

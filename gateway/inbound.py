@@ -20,7 +20,7 @@ from gateway.hearing import Heard, IncomingText, advertised, find_sender, hear, 
 from gateway.models import InboundMessage, Scope
 from keywords import Intent
 
-__all__ = ["Arrival", "IncomingText", "Outcome", "known_sids", "receive", "receive_all"]
+__all__ = ["Arrival", "IncomingText", "Outcome", "Receipt", "outcomes", "receive", "receive_all"]
 
 inbound = InboundMessage.__table__  # type: ignore[attr-defined]
 
@@ -40,6 +40,13 @@ class Outcome(StrEnum):
     UNKNOWN_SENDER = "unknown_sender"
 
 
+class Receipt(NamedTuple):
+    """What came of a text, now or, when it `is_new` no more, at its first arrival."""
+
+    outcome: Outcome
+    is_new: bool
+
+
 class Arrival(NamedTuple):
     """An inbound text, our own account's SID, and the time of its arrival."""
 
@@ -50,36 +57,40 @@ class Arrival(NamedTuple):
 
 def receive(tx: Transaction, text: IncomingText, account_sid: str, now: datetime) -> Outcome:
     """Takes one inbound text in. `account_sid` is ours; a text for another one is refused and recorded."""
-    return receive_all(tx, [Arrival(text, account_sid, now)])[0]
+    receipt = receive_all(tx, [Arrival(text, account_sid, now)])[0]
+    return receipt.outcome if receipt.is_new else Outcome.DUPLICATE
 
 
-def receive_all(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Outcome]:
+def receive_all(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt]:
     """Takes texts in, in their order. One look for copies and one insert serve them all.
+
+    A copy changes nothing and gets the outcome of the first, so that both are answered alike.
 
     A copy that another process takes in meanwhile shows at the commit: the unique index refuses the rows, and
     the writer runs each text again.
     """
     find = cache(partial(find_sender, tx))
-    taken = known_sids(tx.connection, [one.text.message_sid for one in arrivals])
+    taken = outcomes(tx.connection, [one.text.message_sid for one in arrivals])
     return [_receive_once(tx, one, find, taken) for one in arrivals]
 
 
-def known_sids(connection: Connection, sids: Sequence[str]) -> set[str]:
-    """Those of the MessageSids that have been taken in already."""
-    return set(connection.execute(KNOWN, {"sids": sids}).scalars())
+def outcomes(connection: Connection, sids: Sequence[str]) -> dict[str, Outcome]:
+    """What came of those of the MessageSids that have been taken in already."""
+    rows = connection.execute(KNOWN, {"sids": sids})
+    return {row.message_sid: Outcome(row.outcome) for row in rows}
 
 
 def _receive_once(
-    tx: Transaction, arrival: Arrival, find: Callable[[str, str | None], Any], taken: set[str]
-) -> Outcome:
+    tx: Transaction, arrival: Arrival, find: Callable[[str, str | None], Any], taken: dict[str, Outcome]
+) -> Receipt:
     text = arrival.text
     if text.message_sid in taken:
-        return Outcome.DUPLICATE
-    taken.add(text.message_sid)
+        return Receipt(taken[text.message_sid], False)
     heard = hear(text, find(text.to_address, text.messaging_service_sid), arrival.now)
     outcome = _decide(tx, heard, arrival.account_sid)
     tx.later(inbound, _row(heard, outcome))
-    return outcome
+    taken[text.message_sid] = outcome
+    return Receipt(outcome, True)
 
 
 def _decide(tx: Transaction, heard: Heard, account_sid: str) -> Outcome:
@@ -146,7 +157,9 @@ def _opt_out(tx: Transaction, heard: Heard) -> Outcome:
     )
     if not recorded.is_new:
         return Outcome.ALREADY_OUT
-    if heard.rules.confirmation != "forbidden":
+    if heard.rules.confirmation == "forbidden":
+        answers.keep_silent(tx, heard, "confirmation", "forbidden by the region's rules")
+    else:
         offers = heard.sender is not None and heard.place.country in heard.sender.offer_countries.split(",")
         answers.reply(tx, heard, "confirmation_offer" if offers else "confirmation", confirms_id=recorded.id)
     return Outcome.OPTED_OUT
@@ -170,6 +183,6 @@ def _tell_refusal(tx: Transaction, heard: Heard, outcome: Outcome) -> None:
     audit.append(tx, f"inbound.{outcome.value}", **heard.about(), to=heard.text.to_address)
 
 
-KNOWN = select(inbound.c.message_sid).where(
+KNOWN = select(inbound.c.message_sid, inbound.c.outcome).where(
     inbound.c.message_sid.in_(bindparam("sids", expanding=True))
 )

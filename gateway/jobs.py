@@ -187,9 +187,7 @@ def _work(connection: Connection, now: datetime) -> list[tuple[str, int]]:
 
 
 def _rate(connection: Connection, sender_id: int) -> float | None:
-    rate: float | None = connection.execute(
-        select(senders.c.rate).where(senders.c.id == sender_id)
-    ).scalar_one()
+    rate: float | None = connection.execute(select(senders.c.rate).where(senders.c.id == sender_id)).scalar_one()
     return rate
 
 

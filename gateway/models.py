@@ -181,9 +181,7 @@ class OutboundMessage(SQLModel, table=True):
         partial_index(
             "outbound_due", "sender_id", "send_after", "id", where="state = 'queued' AND category <> 'reply'"
         ),
-        partial_index(
-            "outbound_replies_due", "send_after", "id", where="state = 'queued' AND category = 'reply'"
-        ),
+        partial_index("outbound_replies_due", "send_after", "id", where="state = 'queued' AND category = 'reply'"),
         partial_index("outbound_open", "number", where="state IN ('queued', 'held', 'sending', 'unknown')"),
         partial_index("outbound_in_doubt", "claimed_at", where="state IN ('sending', 'unknown')"),
         Index("outbound_number_created", "number", "created_at"),

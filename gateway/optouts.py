@@ -151,9 +151,7 @@ def lift(tx: Transaction, number: str, signal: Signal, *, program_id: int | None
     return list(lifted)
 
 
-def give_reason(
-    tx: Transaction, opt_out_id: int, reason: str, *, number: str, at: datetime, cause: str
-) -> None:
+def give_reason(tx: Transaction, opt_out_id: int, reason: str, *, number: str, at: datetime, cause: str) -> None:
     """Keeps why she left, from the page's fixed list."""
     tx.execute(update(opt_outs).where(opt_outs.c.id == opt_out_id).values(reason=reason))
     audit.append(

@@ -73,8 +73,11 @@ def row(
 
 
 def enqueue_reply(tx: Transaction, reply: dict[str, Any]) -> None:
-    """Queues one automatic answer; replies are never stopped by an opt-out."""
-    tx.later(outbound, reply)
+    """Queues one automatic answer; replies are never stopped by an opt-out.
+
+    At once and not with the commit: the loop breaker counts replies of the same commit too.
+    """
+    tx.execute(outbound.insert(), reply)
 
 
 def enqueue_screened(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
@@ -140,9 +143,7 @@ def drop_expired(tx: Transaction, now: datetime) -> int:
     return len(dropped)
 
 
-def requeue(
-    tx: Transaction, message_id: int, claimed_at: datetime, *, not_before: datetime, why: str
-) -> bool:
+def requeue(tx: Transaction, message_id: int, claimed_at: datetime, *, not_before: datetime, why: str) -> bool:
     """Back into the queue what surely was not sent, or where it belongs if she or its campaign ended.
 
     Does nothing (False) when the row has moved on since it was claimed at `claimed_at`.

@@ -191,9 +191,7 @@ def _zones_told(number: PhoneNumber) -> frozenset[str]:
     # In +1 the area code tells even where the exchange is unknown. Elsewhere only valid numbers tell: the
     # same look-up by prefix would put every Russian mobile into Moscow.
     ask = (
-        timezone.time_zones_for_geographical_number
-        if number.country_code == 1
-        else timezone.time_zones_for_number
+        timezone.time_zones_for_geographical_number if number.country_code == 1 else timezone.time_zones_for_number
     )
     zones = frozenset(ask(number)) - {"Etc/Unknown"}
     return zones if number.country_code != 1 or len(zones) < _WHOLE_PLAN else frozenset()

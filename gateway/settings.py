@@ -60,9 +60,7 @@ class Settings(BaseSettings):
         1.5, gt=0, description="Seconds a webhook waits for its commit before it answers 503"
     )
     send_concurrency: int = Field(64, ge=1, description="Texts on their way to Twilio at once per worker")
-    claim_batch: int = Field(
-        50, ge=1, description="Texts claimed at once; more means a larger residue at a STOP"
-    )
+    claim_batch: int = Field(50, ge=1, description="Texts claimed at once; more means a larger residue at a STOP")
     doubt_grace: float = Field(
         60.0, gt=0, description="Seconds before a text in doubt that Twilio does not list is queued again"
     )
@@ -71,13 +69,9 @@ class Settings(BaseSettings):
     )
     poll_interval: float = Field(0.2, gt=0, description="Seconds between looks for jobs and replies")
     max_body_bytes: int = Field(64 * 1024, ge=1024, description="Largest form a webhook or page accepts")
-    max_upload_bytes: int = Field(
-        64 * 1024 * 1024, ge=1024, description="Largest recipients file or API body"
-    )
+    max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest recipients file or API body")
     keep_alive_seconds: int = Field(75, ge=1, description="Seconds an idle HTTP connection stays open")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severe line logged"
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line logged")
 
     @field_validator("database_url")
     @classmethod

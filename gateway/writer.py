@@ -39,9 +39,7 @@ class _Item:
 
     __slots__ = ("error", "future", "given", "loop", "result", "verb")
 
-    def __init__(
-        self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None
-    ) -> None:
+    def __init__(self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None) -> None:
         self.verb = verb
         self.given = given
         self.loop = loop
@@ -89,9 +87,7 @@ class Writer:
         for thread in self._threads:
             thread.join()
 
-    def _enqueue(
-        self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None
-    ) -> Any:
+    def _enqueue(self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
         if self._waiting.qsize() > MOST_WAITING:
             raise DatabaseAway("The database cannot keep up; try again later.")
         item = _Item(verb, given, loop)

@@ -129,8 +129,7 @@ def _rules(pack: Pack, places: _Key, day: date) -> Rules:
         pack_version=pack.version,
         explain={key: _distinct(s.row for s in statements) for key, statements in used.items()},
         confidence={
-            key: max((s.confidence for s in statements), key=CONFIDENCES.index)
-            for key, statements in used.items()
+            key: max((s.confidence for s in statements), key=CONFIDENCES.index) for key, statements in used.items()
         },
     )
 

@@ -1,7 +1,6 @@
 """Twilio's two webhooks. A text is acknowledged only after its decision is durable (P1)."""
 
 import asyncio
-import re
 from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway import delivery, inbound, phone
+from gateway import delivery, hearing, inbound
 from gateway.errors import DatabaseAway
 from gateway.inbound import Arrival, IncomingText, Outcome
 from gateway.web.context import Context, context
@@ -22,7 +21,6 @@ R = TypeVar("R")
 
 EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 FORM = "application/x-www-form-urlencoded"
-SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 # Twilio sends some 30 parameters; a form with more than 1,000 is an attack on the parser.
 MOST_FIELDS = 1000
 SET_UP = (
@@ -44,7 +42,7 @@ async def take_in(request: Request) -> Response:
         return PlainTextResponse("MessageSid, From or To is missing or malformed.\n", 422)
     arrival = Arrival(text, ctx.settings.twilio_account_sid, ctx.now())
     try:
-        outcome = await _in_time(ctx, ctx.db.writer.submit_together(inbound.receive_all, arrival))
+        outcome, _ = await _in_time(ctx, ctx.db.writer.submit_together(inbound.receive_all, arrival))
     except DatabaseAway:
         return _try_again()
     if outcome is Outcome.UNKNOWN_ACCOUNT:
@@ -63,7 +61,7 @@ async def take_status(request: Request) -> Response:
     if isinstance(form, Response):
         return form
     sid, status = _one(form, "MessageSid"), _one(form, "MessageStatus")
-    if not SID.fullmatch(sid) or not status:
+    if not hearing.SID.fullmatch(sid) or not status:
         return PlainTextResponse("MessageSid or MessageStatus is missing or malformed.\n", 422)
     try:
         await _in_time(
@@ -142,21 +140,15 @@ def _signatures(tokens: tuple[str, ...]) -> Signatures:
 
 
 def _incoming(form: Form) -> IncomingText | None:
-    channel, number = phone.split_channel(_one(form, "From"))
-    sid, to = _one(form, "MessageSid"), phone.split_channel(_one(form, "To"))[1]
-    if not SID.fullmatch(sid) or not 0 < len(number) <= 20 or not 0 < len(to) <= 64:
-        return None
-    return IncomingText(
-        message_sid=sid,
-        account_sid=_one(form, "AccountSid")[:64],
-        number=phone.same_person(number),
-        to_address=to,
-        # PostgreSQL stores no NUL, and no phone can type one.
-        body=_one(form, "Body").replace("\0", ""),
-        channel=channel[:16],
+    return hearing.incoming(
+        sid=_one(form, "MessageSid"),
+        account_sid=_one(form, "AccountSid"),
+        sender=_one(form, "From"),
+        to=_one(form, "To"),
+        body=_one(form, "Body"),
         media=_int(_one(form, "NumMedia")) or 0,
-        messaging_service_sid=_one(form, "MessagingServiceSid")[:34] or None,
-        opt_out_type=_one(form, "OptOutType")[:16].upper() or None,
+        messaging_service_sid=_one(form, "MessagingServiceSid"),
+        opt_out_type=_one(form, "OptOutType"),
     )
 
 

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -5,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from gateway.db import Database
-from gateway.inbound import Outcome, known_sids, receive
+from gateway.inbound import Arrival, Outcome, outcomes, receive, receive_all
 from gateway.models import Category, OptOut, Scope, State
 from gateway.optouts import is_out
 from tests.gateway.helpers import (
@@ -128,10 +129,10 @@ class TestDuplicates:
         other.close()
         assert len(texts(db)) == len(opt_outs(db)) == len(inbounds(db)) == 10
 
-    def test_known_sids(self, db: Database, now: datetime) -> None:
+    def test_its_first_outcome_is_known(self, db: Database, now: datetime) -> None:
         text = incoming(SHE, "hello")
         db.writer.run(receive, text, ACCOUNT, now)
-        assert db.reading(known_sids, [text.message_sid, sid()]) == {text.message_sid}
+        assert db.reading(outcomes, [text.message_sid, sid()]) == {text.message_sid: Outcome.NOTHING}
 
 
 class TestOptIn:
@@ -226,6 +227,15 @@ class TestLoopBreaker:
         assert actions(db).count("reply.not_sent") == 4
         text_in(db, SHE, "HELP", now + timedelta(minutes=61))
         assert len(texts(db)) == 5
+
+    def test_many_in_one_commit(self, db: Database, now: datetime) -> None:
+        async def at_once() -> None:
+            arrivals = [Arrival(incoming(SHE, "HELP"), ACCOUNT, now) for _ in range(50)]
+            await asyncio.gather(*(db.writer.submit_together(receive_all, arrival) for arrival in arrivals))
+
+        asyncio.run(at_once())
+        # Two lanes may count at the same moment.
+        assert len(texts(db)) <= 4 * db.settings.lanes
 
     def test_an_echo_of_our_own_text_is_not_answered(
         self, db: Database, now: datetime, program: int, sender: int

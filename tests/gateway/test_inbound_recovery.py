@@ -25,7 +25,7 @@ class Listing(Socket):
     async def list_received(self, since: datetime, until: datetime, to: str | None = None) -> list[ListedMessage]:
         if self.list_error:
             raise self.list_error
-        return [message for message in self.messages if since <= message.created_at <= until]
+        return [m for m in self.messages if since <= m.created_at <= until and m.to == to]
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +35,8 @@ def program(make_program: Callable[..., int], make_sender: Callable[..., int]) -
     return program
 
 
-def message(body: str, at: datetime) -> ListedMessage:
-    return ListedMessage(sid(), SHE if body == "" else OUR, SHE, body, "received", None, at, "inbound")
+def message(body: str, at: datetime, sender: str = SHE) -> ListedMessage:
+    return ListedMessage(sid(), OUR, sender, body, "received", None, at, "inbound")
 
 
 def recover(db: Database, carrier: Listing, now: datetime) -> int:
@@ -71,6 +71,18 @@ def test_in_the_order_they_were_sent(db: Database, now: datetime, program: int) 
     recover(db, Listing(*newest_first), now)
     assert [row.body for row in inbounds(db)] == ["START", "STOP"]
     assert db.reading(is_out, SHE, Category.MARKETING, program)
+
+
+def test_it_is_the_same_person_as_at_the_webhook(db: Database, now: datetime, program: int) -> None:
+    """Old Mexican numbers carry a 1 that campaigns' numbers do not have; no database stores a NUL."""
+    listed = [message("ST\0OP", now, "+5215512345678"), message("STOP", now, "whatsapp:+4915735981009")]
+    assert recover(db, Listing(*listed), now) == 2
+    for number in ("+525512345678", "+4915735981009"):
+        assert db.reading(is_out, number, Category.MARKETING, program)
+
+
+def test_a_malformed_one_does_not_stop_the_rest(db: Database, now: datetime) -> None:
+    assert recover(db, Listing(message("STOP", now, ""), message("STOP", now)), now) == 1
 
 
 def test_without_the_list_it_tries_again_later(db: Database, now: datetime) -> None:

@@ -227,9 +227,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(
-        "campaign_recipients_in_order", "campaign_recipients", ["campaign_id", "id"], unique=False
-    )
+    op.create_index("campaign_recipients_in_order", "campaign_recipients", ["campaign_id", "id"], unique=False)
     op.create_index("campaign_recipients_once", "campaign_recipients", ["campaign_id", "number"], unique=True)
     op.create_index(
         "opt_outs_open",

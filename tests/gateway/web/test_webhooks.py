@@ -41,8 +41,11 @@ class TestInbound:
         assert answer.headers["content-type"].startswith("text/xml")
         assert len(opt_outs(db)) == len(texts(db)) == 1
 
-    def test_a_repeat_gets_the_same_answer(self, client: TestClient, db: Database) -> None:
-        params = form(SHE, "STOP")
+    @pytest.mark.parametrize("changed", [{}, {"AccountSid": "AC" + "b" * 32}, {"To": "+4915735989999"}])
+    def test_a_repeat_gets_the_same_answer(
+        self, client: TestClient, db: Database, changed: dict[str, str]
+    ) -> None:
+        params = form(SHE, "STOP") | changed
         first, second = (post(client, "/twilio/inbound", params) for _ in range(2))
         assert (first.status_code, first.content) == (second.status_code, second.content)
         assert len(inbounds(db)) == 1
