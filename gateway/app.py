@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -16,6 +17,7 @@ from gateway.settings import Settings
 from gateway.web import api, console, headers, recipients, webhooks
 from gateway.web.context import Context, utc_now
 
+log = structlog.get_logger()
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
@@ -57,5 +59,9 @@ async def _ready(request: Request) -> Response:
 
 
 async def _tell(request: Request, error: GatewayError) -> Response:
-    """Every expected error as JSON that says what and where."""
-    return JSONResponse(error.as_json(), status_code=error.status)
+    """Every expected error as JSON that says what and where, and whether to try again."""
+    if error.log:
+        # Not the path: it may be a link, and that is the key to an opt-out.
+        log.warning("request failed", method=request.method, error=error.message)
+    headers = {"Retry-After": "5"} if error.retry else None
+    return JSONResponse(error.as_json(), status_code=error.status, headers=headers)

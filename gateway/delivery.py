@@ -16,12 +16,10 @@ from gateway.db import Transaction
 from gateway.models import OutboundMessage, Scope, Source, State, Worker
 from gateway.optouts import Signal
 from gateway.outbox import Permit
+from gateway.settings import Settings
 
 outbound = OutboundMessage.__table__  # type: ignore[attr-defined]
 workers = Worker.__table__  # type: ignore[attr-defined]
-
-# A worker never sends a text it claimed longer ago than this: by then others may be settling it.
-LEASE = timedelta(seconds=30)
 
 RANK = {
     State.QUEUED: 0,
@@ -135,9 +133,10 @@ def _opted_out_at_carrier(tx: Transaction, message_id: int, number: str, program
     optouts.record(tx, number, Scope(rules.default_scope), signal, program_id=program_id)
 
 
-def in_doubt(connection: Connection, now: datetime, grace: timedelta, limit: int = 500) -> Sequence[Row[Any]]:
+def in_doubt(connection: Connection, now: datetime, settings: Settings, limit: int = 500) -> Sequence[Row[Any]]:
     """Texts whose outcome is unknown, or whose worker is dead or has held them past its lease."""
-    alive = select(workers.c.id).where(workers.c.beat_at > now - grace)
+    alive = select(workers.c.id).where(workers.c.beat_at > now - timedelta(seconds=settings.worker_grace))
+    overdue = outbound.c.claimed_at < now - timedelta(seconds=settings.lease)
     query = (
         select(outbound)
         .where(
@@ -145,7 +144,7 @@ def in_doubt(connection: Connection, now: datetime, grace: timedelta, limit: int
                 outbound.c.state == State.UNKNOWN,
                 and_(
                     outbound.c.state == State.SENDING,
-                    or_(outbound.c.claimed_by.not_in(alive), outbound.c.claimed_at < now - LEASE),
+                    or_(outbound.c.claimed_by.not_in(alive), overdue),
                 ),
             )
         )
@@ -180,7 +179,9 @@ def _settle_statement(state: State) -> Any:
 
 
 def _status_statement(state: State, by_id: bool) -> Any:
-    who = outbound.c.id == bindparam("message_id") if by_id else outbound.c.sid == bindparam("new_sid")
+    ours = outbound.c.sid.is_(None) | (outbound.c.sid == bindparam("new_sid"))
+    by = and_(outbound.c.id == bindparam("message_id"), ours)
+    who = by if by_id else outbound.c.sid == bindparam("new_sid")
     return (
         update(outbound)
         .where(who, _later_states(state))

@@ -34,8 +34,8 @@ log = structlog.get_logger()
 
 # A chunk is about 10 s of work; then others get their turn and a crash loses little bookkeeping.
 CHUNK_SECONDS = 10.0
-# Sending later than this after the claim could meet somebody who settles the text as in doubt.
-SEND_WITHIN = delivery.LEASE.total_seconds() - 10
+# A campaign's text that the carrier cannot deliver within an hour would arrive at another time of day.
+CAMPAIGN_VALIDITY = 3600
 UNREACHABLE_PAUSE = 2.0
 # The carrier's clock and ours may differ; its list is to the second.
 CLOCK_SKEW = timedelta(seconds=60)
@@ -87,8 +87,7 @@ class Dispatcher:
         A listed text is adopted. One that is not listed goes back to the queue only after the grace,
         because the list may lag.
         """
-        grace = timedelta(seconds=self.settings.worker_grace)
-        rows = await self.db.read(delivery.in_doubt, _now(), grace)
+        rows = await self.db.read(delivery.in_doubt, _now(), self.settings)
         by_number: dict[str, list[Any]] = {}
         for row in rows:
             by_number.setdefault(row.number, []).append(row)
@@ -132,7 +131,8 @@ class Dispatcher:
 
     async def _hand_over(self, permit: Permit) -> Settled | None:
         """The outcome, or None when the text went back to the queue or is left to `reconcile`."""
-        if (_now() - permit.claimed_at).total_seconds() > SEND_WITHIN:
+        if (_now() - permit.claimed_at).total_seconds() > self.settings.send_within:
+            # Others may be settling it as in doubt by now.
             return None
         try:
             sent = await self.carrier.send(self._outgoing(permit))
@@ -178,6 +178,7 @@ class Dispatcher:
             sender=None if permit.messaging_service_sid else prefix + permit.sender,
             messaging_service_sid=permit.messaging_service_sid,
             status_callback=f"{self.settings.public_url}/twilio/status?m={permit.id}",
+            validity_seconds=_validity(permit),
         )
 
     async def _look_up(self, texts: Sequence[Any]) -> None:
@@ -222,6 +223,13 @@ class Dispatcher:
 
     def _token(self, body: str) -> str | None:
         return links.find_token(body, link_url=self.settings.link_url, public_url=self.settings.public_url)
+
+
+def _validity(permit: Permit) -> int:
+    """Seconds the carrier may take: a reply's own deadline (P4), so that its queue sends nothing late."""
+    if permit.expires_at is None:
+        return CAMPAIGN_VALIDITY
+    return max(1, int((permit.expires_at - _now()).total_seconds()))
 
 
 def _now() -> datetime:

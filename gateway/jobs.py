@@ -89,6 +89,7 @@ class Jobs:
             "console_log_level": "WARNING",
         }
         DBOS(config=config)
+        _through_our_log()
         _register(DISPATCH, self._dispatch)
         _register(EXPAND, self._expand)
         DBOS.launch()
@@ -132,6 +133,13 @@ class Jobs:
     def _on_loop(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:
         """Runs a coroutine on the worker's loop, where the carrier's connections live."""
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
+
+def _through_our_log() -> None:
+    """DBOS gives its logger a handler of its own, which would print a failing job's traceback unmasked."""
+    logger = logging.getLogger("dbos")
+    logger.handlers.clear()
+    logger.propagate = True
 
 
 def _register(name: str, work: Callable[[int], None]) -> None:

@@ -33,6 +33,7 @@ class Permit:
     sender: str
     messaging_service_sid: str | None
     claimed_at: datetime
+    expires_at: datetime | None
 
 
 def row(
@@ -115,6 +116,7 @@ def _permit(row: Any, now: datetime) -> Permit:
         sender=row.address,
         messaging_service_sid=row.messaging_service_sid,
         claimed_at=now,
+        expires_at=row.expires_at,
     )
 
 
@@ -190,7 +192,9 @@ def _cancelled() -> ColumnElement[bool]:
     return exists().where(campaigns.c.id == outbound.c.campaign_id, campaigns.c.state == CampaignState.CANCELLED)
 
 
-PERMIT_COLUMNS = [outbound.c[name] for name in ("id", "program_id", "number", "channel", "body", "segments")]
+PERMIT_COLUMNS = [
+    outbound.c[name] for name in ("id", "program_id", "number", "channel", "body", "segments", "expires_at")
+]
 
 _due = (
     select(*PERMIT_COLUMNS, senders.c.address, senders.c.messaging_service_sid, _stopped().label("stopped"))

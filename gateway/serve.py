@@ -43,6 +43,7 @@ def server(settings: Settings, *, host: str, port: int, with_worker: bool) -> uv
         # Paths hold link tokens, and those are the keys to an opt-out.
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=10,
         log_config=None,

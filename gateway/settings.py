@@ -7,9 +7,10 @@ import os
 import secrets
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRET_NAMES = ("DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "TWILIO_AUTH_TOKEN")
@@ -70,8 +71,32 @@ class Settings(BaseSettings):
     poll_interval: float = Field(0.2, gt=0, description="Seconds between looks for jobs and replies")
     max_body_bytes: int = Field(64 * 1024, ge=1024, description="Largest form a webhook or page accepts")
     max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest recipients file or API body")
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses (comma list, * for all) whose X-Forwarded-For is believed; rate limits count by it",
+    )
     keep_alive_seconds: int = Field(75, ge=1, description="Seconds an idle HTTP connection stays open")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line logged")
+
+    @property
+    def send_within(self) -> float:
+        """Seconds after its claim in which a text may start to leave.
+
+        With `twilio_timeout` on top it is over before the grace is, so nobody queues again what is still on
+        its way: (60 - 10) / 2 + 10 = 35 s of 60.
+        """
+        return (self.doubt_grace - self.twilio_timeout) / 2
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which a claimed text is in doubt even if its worker lives."""
+        return self.send_within + self.twilio_timeout
+
+    @model_validator(mode="after")
+    def _grace_outlasts_a_call(self) -> Self:
+        if self.doubt_grace < 2 * self.twilio_timeout:
+            raise ValueError("DOUBT_GRACE must be at least twice TWILIO_TIMEOUT, or a text could be sent twice")
+        return self
 
     @field_validator("database_url")
     @classmethod
@@ -84,8 +109,13 @@ class Settings(BaseSettings):
 
     @field_validator("public_url", "link_url")
     @classmethod
-    def _without_slash(cls, url: str | None) -> str | None:
-        return url.rstrip("/") if url else None
+    def _as_twilio_sees_it(cls, url: str | None) -> str | None:
+        """Without final slash, user, password and fragment: Twilio drops them before it signs."""
+        if not url:
+            return None
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
     @property
     def is_sqlite(self) -> bool:

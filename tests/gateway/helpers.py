@@ -1,12 +1,15 @@
 """Looks into the database that several tests take."""
 
 import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.db import Database
+from gateway.db import Database, Transaction
 from gateway.inbound import IncomingText, Outcome, receive
 from gateway.models import AuditEvent, Category, InboundMessage, OptOut, OutboundMessage
 from gateway.outbox import enqueue_screened, row
@@ -58,3 +61,25 @@ def queue(db: Database, now: datetime, *, program_id: int, sender_id: int, numbe
     values = row(program_id=program_id, sender_id=sender_id, number=number, now=now, **given)
     db.writer.run(enqueue_screened, [values])
     return int(texts(db)[-1].id)
+
+
+@contextmanager
+def held_up(db: Database) -> Iterator[None]:
+    """Every writer lane is busy while the block runs: each holder runs before the next one comes."""
+    go, holders = threading.Event(), []
+
+    def hold(tx: Transaction, running: threading.Event) -> None:
+        running.set()
+        go.wait(30)
+
+    for _ in range(db.settings.lanes):
+        running = threading.Event()
+        holders.append(threading.Thread(target=db.writer.run, args=(hold, running)))
+        holders[-1].start()
+        assert running.wait(10)
+    try:
+        yield
+    finally:
+        go.set()
+        for holder in holders:
+            holder.join(10)

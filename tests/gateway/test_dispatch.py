@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway import dispatch, links
+from gateway import links
 from gateway.carrier import (
     CarrierError,
     ListedMessage,
@@ -21,6 +21,7 @@ from gateway.db import Database
 from gateway.dispatch import Dispatcher
 from gateway.models import State
 from gateway.pacing import Bucket
+from gateway.settings import Settings
 from tests.gateway.helpers import actions, opt_outs, queue, texts
 
 SHE = "+4915735981001"
@@ -119,6 +120,15 @@ def test_what_is_sent(db: Database, at: datetime, sender: int) -> None:
     assert (text.to, text.sender) == (f"whatsapp:{SHE}", "whatsapp:+4915735980000")
     assert text.body == "Hallo"
     assert text.status_callback == f"https://optout.example/twilio/status?m={message}"
+    assert text.validity_seconds == 3600
+
+
+def test_a_reply_is_not_delivered_after_its_deadline(db: Database, at: datetime, sender: int) -> None:
+    """P4 reaches into the carrier's queue."""
+    add(db, at, sender, category="reply", kind="help", expires_at=at + timedelta(minutes=5))
+    socket = Socket()
+    run(db, socket, sender, "answer")
+    assert 280 < (socket.came[0].validity_seconds or 0) <= 300
 
 
 def test_a_messaging_service_chooses_the_number(
@@ -136,7 +146,7 @@ def test_a_claim_that_is_too_old_is_not_sent(
 ) -> None:
     """A worker that slept (a paused machine) may meet somebody who is settling its texts."""
     add(db, at, sender)
-    monkeypatch.setattr(dispatch, "SEND_WITHIN", -1)
+    monkeypatch.setattr(Settings, "send_within", -1)
     socket = Socket()
     run(db, socket, sender)
     assert socket.came == []

@@ -43,8 +43,19 @@ def test_a_wrong_value_names_the_setting_and_not_the_value() -> None:
     assert "hush-hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["https://a.example/", "https://a.example"])
-def test_no_final_slash(url: str) -> None:
+@pytest.mark.parametrize(("grace", "timeout", "fine"), [(20, 10, True), (19.9, 10, False), (60, 31, False)])
+def test_the_grace_outlasts_a_call(grace: float, timeout: float, fine: bool) -> None:
+    """P8: or a text would be queued again while it is still on its way."""
+    if fine:
+        settings = load(doubt_grace=grace, twilio_timeout=timeout)
+        assert settings.send_within + timeout <= settings.doubt_grace
+    else:
+        with pytest.raises(ValidationError, match="DOUBT_GRACE"):
+            load(doubt_grace=grace, twilio_timeout=timeout)
+
+
+@pytest.mark.parametrize("url", ["https://a.example/", "https://a.example", "https://me:pw@a.example/#x"])
+def test_the_url_as_twilio_signs_it(url: str) -> None:
     assert load(public_url=url, link_url=url).public_url == "https://a.example"
     assert load(public_url=url, link_url=url).link_url == "https://a.example"
 

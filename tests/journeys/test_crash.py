@@ -35,6 +35,7 @@ def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         "TWILIO_AUTH_TOKEN": TOKEN,
         "TWILIO_API_URL": settings.twilio_api_url or "",
         "DOUBT_GRACE": str(GRACE),
+        "TWILIO_TIMEOUT": "2",
         "POLL_INTERVAL": "0.05",
         "LOG_LEVEL": "ERROR",
     }
@@ -101,7 +102,8 @@ def test_p8_a_text_is_handed_over_at_most_once_whatever_dies(
         # The sandbox kept a list of what it really accepted.
         sent = Counter(tokens(sandbox, here))
     print(f"in doubt {len(held)}, listed {len(adopted)}, adopted within {took:.1f} s of the kill")
-    assert held
+    # Not vacuous: some were listed and adopted, some had never left and were queued again.
+    assert len(held) > len(adopted) > 0
     assert took < 5 + lag
     assert len(sent) == TEXTS
     assert max(sent.values()) == 1

@@ -247,6 +247,10 @@ APPEND_ONLY = {
         "BEGIN SELECT RAISE(ABORT, 'audit events are append-only'); END",
         "CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events "
         "BEGIN SELECT RAISE(ABORT, 'audit events are append-only'); END",
+        # INSERT OR REPLACE deletes without firing the trigger above.
+        "CREATE TRIGGER audit_events_no_replace BEFORE INSERT ON audit_events "
+        "WHEN EXISTS (SELECT 1 FROM audit_events WHERE id = NEW.id) "
+        "BEGIN SELECT RAISE(ABORT, 'audit events are append-only'); END",
     ],
     "postgresql": [
         "CREATE FUNCTION audit_events_append_only() RETURNS trigger LANGUAGE plpgsql AS "

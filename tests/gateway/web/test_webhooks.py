@@ -1,4 +1,3 @@
-import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +9,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.app import create_app
-from gateway.db import Database, Transaction
+from gateway.db import Database
 from gateway.models import State
 from gateway.settings import load
 from gateway.web.signatures import Form, Signatures
 from gateway.web.webhooks import EMPTY, parse_form
-from tests.gateway.helpers import inbounds, opt_outs, queue, texts
+from tests.gateway.helpers import held_up, inbounds, opt_outs, queue, texts
 from tests.gateway.web.client import TOKEN, form, post
 
 SHE = "+4915735981001"
@@ -156,24 +155,11 @@ class TestDatabaseAway:
 
     def test_stuck(self, client: TestClient, db: Database) -> None:
         """Somebody else holds the lock: the verb is withdrawn, not done after we have answered 503."""
-        release = asyncio.Event()
-
-        def hold(tx: Transaction) -> None:
-            while not release.is_set():
-                time.sleep(0.01)
-
-        import threading
-
-        holders = [threading.Thread(target=db.writer.run, args=(hold,)) for _ in range(db.settings.lanes)]
-        for holder in holders:
-            holder.start()
-        start = time.monotonic()
         params = form(SHE, "STOP")
-        assert post(client, "/twilio/inbound", params).status_code == 503
-        assert time.monotonic() - start < 2
-        release.set()
-        for holder in holders:
-            holder.join()
+        with held_up(db):
+            start = time.monotonic()
+            assert post(client, "/twilio/inbound", params).status_code == 503
+            assert time.monotonic() - start < 2
         assert inbounds(db) == []
         assert post(client, "/twilio/inbound", params).status_code == 200
         assert len(opt_outs(db)) == 1
