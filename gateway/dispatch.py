@@ -24,7 +24,7 @@ from gateway.carrier import (
 )
 from gateway.db import Database
 from gateway.delivery import Settled
-from gateway.errors import DatabaseAway
+from gateway.errors import DatabaseAway, StatementFailed
 from gateway.models import State
 from gateway.outbox import Permit
 from gateway.pacing import Bucket
@@ -64,6 +64,8 @@ class Dispatcher:
         under_way: set[asyncio.Task[None]] = set()
         more = True
         while more and _monotonic() < until:
+            # Before the claim: what waits afterwards could outlast the time in which it may be sent.
+            await bucket.ready()
             permits = await self._claim(sender_id)
             more = bool(permits)
             for permit in permits:
@@ -88,10 +90,10 @@ class Dispatcher:
         because the list may lag.
         """
         rows = await self.db.read(delivery.in_doubt, _now(), self.settings)
-        by_number: dict[str, list[Any]] = {}
+        by_address: dict[str, list[Any]] = {}
         for row in rows:
-            by_number.setdefault(row.number, []).append(row)
-        await asyncio.gather(*(self._look_up(texts) for texts in by_number.values()))
+            by_address.setdefault(_address(row.channel, row.number), []).append(row)
+        await asyncio.gather(*(self._look_up(to, texts) for to, texts in by_address.items()))
         return len(rows)
 
     async def _claim(self, sender_id: int | None) -> list[Permit]:
@@ -134,6 +136,8 @@ class Dispatcher:
         if (_now() - permit.claimed_at).total_seconds() > self.settings.send_within:
             # Others may be settling it as in doubt by now.
             return None
+        if permit.expires_at is not None and permit.expires_at <= _now():
+            return Settled(permit, State.CANCELLED)
         try:
             sent = await self.carrier.send(self._outgoing(permit))
         except RateLimited as error:
@@ -160,33 +164,51 @@ class Dispatcher:
             log.warning("text left in doubt", message=permit.id, why="database away")
 
     async def _settle(self) -> None:
-        """Writes down what has gathered, until nothing has. What cannot be written stays in doubt."""
+        """Writes down what has gathered, until nothing has."""
         try:
             while self._settled:
                 outcomes, self._settled = self._settled, []
-                await self.db.writer.submit(delivery.settle, outcomes, _now())
-        except DatabaseAway:
-            log.warning("texts left in doubt", count=len(outcomes), why="database away")
+                await self._write_down(outcomes)
         finally:
             self._settling = None
 
+    async def _write_down(self, outcomes: list[Settled]) -> None:
+        """A known SID is not given up: the database is waited for, and a bad outcome spoils no other."""
+        while True:
+            try:
+                await self.db.writer.submit(delivery.settle, outcomes, _now())
+            except DatabaseAway:
+                log.warning("outcomes not written down yet", count=len(outcomes), why="database away")
+                await asyncio.sleep(UNREACHABLE_PAUSE)
+            except StatementFailed as error:
+                await self._write_down_apart(outcomes, error)
+                return
+            else:
+                return
+
+    async def _write_down_apart(self, outcomes: list[Settled], error: StatementFailed) -> None:
+        if len(outcomes) == 1:
+            log.error("text left in doubt", message=outcomes[0].permit.id, why=error.message)
+            return
+        for outcome in outcomes:
+            await self._write_down([outcome])
+
     def _outgoing(self, permit: Permit) -> OutgoingText:
-        prefix = "" if permit.channel == "sms" else f"{permit.channel}:"
         return OutgoingText(
-            to=prefix + permit.number,
+            to=_address(permit.channel, permit.number),
             body=permit.body,
-            sender=None if permit.messaging_service_sid else prefix + permit.sender,
+            sender=None if permit.messaging_service_sid else _address(permit.channel, permit.sender),
             messaging_service_sid=permit.messaging_service_sid,
             status_callback=f"{self.settings.public_url}/twilio/status?m={permit.id}",
             validity_seconds=_validity(permit),
         )
 
-    async def _look_up(self, texts: Sequence[Any]) -> None:
-        """Settles the texts in doubt to one number."""
+    async def _look_up(self, to: str, texts: Sequence[Any]) -> None:
+        """Settles the texts in doubt to one address."""
         first = min(text.created_at for text in texts)
         try:
             async with self._looks:
-                listed = await self.carrier.list_sent(texts[0].number, first - CLOCK_SKEW)
+                listed = await self.carrier.list_sent(to, first - CLOCK_SKEW)
         except CarrierError as error:
             log.warning("cannot look up texts in doubt", count=len(texts), why=str(error))
             return
@@ -223,6 +245,11 @@ class Dispatcher:
 
     def _token(self, body: str) -> str | None:
         return links.find_token(body, link_url=self.settings.link_url, public_url=self.settings.public_url)
+
+
+def _address(channel: str, number: str) -> str:
+    """As the carrier writes it: `+49…`, `whatsapp:+49…`."""
+    return number if channel == "sms" else f"{channel}:{number}"
 
 
 def _validity(permit: Permit) -> int:

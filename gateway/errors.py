@@ -6,6 +6,7 @@ GatewayError
 ├── NotAllowed          no key, wrong key, wrong role, too many requests
 ├── NotFound            no such thing (or none that this key may see)
 ├── Conflict            it exists already, or its state does not allow the step
+├── StatementFailed     the database refused a statement: a bug of ours, told without the values
 └── DatabaseAway        the database cannot be reached or is too slow; try again later
 """
 
@@ -59,6 +60,10 @@ class Conflict(GatewayError):
 
     status = 409
     log = False
+
+
+class StatementFailed(GatewayError):
+    """The database refused a statement; the message is its own, without the values."""
 
 
 class DatabaseAway(GatewayError):

@@ -133,6 +133,8 @@ class OptOut(SQLModel, table=True):
     # The program whose text or link she answered.
     heard_by_program_id: int | None = Field(default=None, sa_type=BigId)
     since: datetime = when()
+    # Her newest STOP in this scope; only a START after it opens (P7).
+    last_signal_at: datetime = when()
     source: Source = Field(sa_type=words(Source))
     cause: str = Field(max_length=80)
     rule: str = Field(max_length=120)

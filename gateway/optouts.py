@@ -4,6 +4,7 @@ An opt-out is a fact row. `record` adds one and turns waiting texts in its scope
 closes it on a newer signal from the person. Nothing expires and nothing is deleted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    text,
     update,
 )
 
@@ -84,9 +84,16 @@ def is_out(connection: Connection, number: str, category: Category, program_id: 
     """Whether a text of this category and program to this number would be stopped now."""
     if category is Category.REPLY:
         return False
-    rows = connection.execute(OPEN_ROWS, {"number": number})
+    rows = connection.execute(OPEN_ROWS, {"numbers": [number]})
     wanted = Scope.ALL if category is Category.INFORMATIONAL else Scope.PROGRAM
     return any(_covers(row, wanted, program_id) for row in rows)
+
+
+def look_ahead(tx: Transaction, numbers: Sequence[str]) -> None:
+    """What `record` will ask about these people, in two queries for all of them."""
+    _take_turn(tx)
+    tx.look_ahead(OPEN_ROWS, numbers)
+    tx.look_ahead(OPEN_TEXTS, numbers)
 
 
 def record(
@@ -100,6 +107,9 @@ def record(
         scope = Scope.MARKETING
     _take_turn(tx)
     held = _covering(tx, number, scope, program_id)
+    if held and not _still_held(tx, held, signal):
+        # A START on another connection has just closed it: this STOP is the newer word.
+        held = None
     new_id = None if held else _insert(tx, number, scope, signal, program_id)
     if new_id is None:
         return _already_out(tx, number, scope, signal, program_id, held)
@@ -176,8 +186,13 @@ def _take_turn(tx: Transaction) -> None:
 
 
 def _covering(tx: Transaction, number: str, scope: Scope, program_id: int | None) -> int | None:
-    rows = tx.execute(OPEN_ROWS, {"number": number})
+    rows = tx.rows_of(OPEN_ROWS, number)
     return next((row.id for row in rows if _covers(row, scope, program_id)), None)
+
+
+def _still_held(tx: Transaction, opt_out_id: int, signal: Signal) -> bool:
+    """Notes the newer signal on the open row; waits for whoever is closing it, False if it is closed then."""
+    return bool(tx.execute(SIGNAL, {"held": opt_out_id, "at": signal.at}).rowcount)
 
 
 def _covers(row: Any, scope: Scope, program_id: int | None) -> bool:
@@ -195,6 +210,7 @@ def _insert(tx: Transaction, number: str, scope: Scope, signal: Signal, program_
         "program_id": program_id if scope is Scope.PROGRAM else None,
         "heard_by_program_id": program_id,
         "since": signal.at,
+        "last_signal_at": signal.at,
         "source": signal.source,
         "cause": signal.cause,
         "rule": signal.rule,
@@ -221,56 +237,48 @@ def _already_out(
 def _suppress(
     tx: Transaction, number: str, scope: Scope, signal: Signal, program_id: int | None
 ) -> tuple[int, int]:
-    """Texts still waiting become `suppressed`; those already handed over are the residue."""
-    values = {"number_": number, "program": program_id, "scope_": scope.value}
-    found = tx.execute(OPEN_TEXTS, values).all()
-    waiting = [row.id for row in found if row.state in WAITING]
-    if waiting:
-        tx.execute(SUPPRESS, {"ids": waiting, "at": signal.at})
-    return len(waiting), len(found) - len(waiting)
+    """Texts still waiting become `suppressed`; those already handed over are the residue.
+
+    A claim under way is waited for by the update, which then leaves its row alone: residue.
+    """
+    found = [text for text in tx.rows_of(OPEN_TEXTS, number) if _reaches(scope, program_id, text)]
+    waiting = [text.id for text in found if text.state in WAITING]
+    suppressed = tx.execute(SUPPRESS, {"ids": waiting, "at": signal.at}).rowcount if waiting else 0
+    return suppressed, len(found) - suppressed
 
 
-def _in_scope() -> ColumnElement[bool]:
-    """SQL over parameters: the text falls under an opt-out of `scope_` by `program`."""
-    scope, marketing = bindparam("scope_", type_=text("").type), outbound.c.category == Category.MARKETING
-    return or_(
-        and_(scope == Scope.ALL.value, outbound.c.category != Category.REPLY),
-        and_(scope == Scope.MARKETING.value, marketing),
-        and_(scope == Scope.PROGRAM.value, marketing, outbound.c.program_id == bindparam("program")),
-    )
+def _reaches(scope: Scope, program_id: int | None, text: Any) -> bool:
+    if scope is Scope.ALL or text.category != Category.MARKETING:
+        return scope is Scope.ALL and text.category != Category.REPLY
+    return scope is Scope.MARKETING or text.program_id == program_id
 
 
 # Built once: SQLAlchemy then finds the compiled form by identity, 60 µs less a call.
 ALONE = select(func.pg_advisory_xact_lock(QUEUE_LOCK))
 SHARED = select(func.pg_advisory_xact_lock_shared(QUEUE_LOCK))
-OPEN_ROWS = select(opt_outs.c.id, opt_outs.c.scope, opt_outs.c.program_id).where(
-    opt_outs.c.number == bindparam("number"), opt_outs.c.lifted_at.is_(None)
+OPEN_ROWS = select(opt_outs.c.number, opt_outs.c.id, opt_outs.c.scope, opt_outs.c.program_id).where(
+    opt_outs.c.number.in_(bindparam("numbers", expanding=True)), opt_outs.c.lifted_at.is_(None)
 )
 LIFT = (
     update(opt_outs)
     .where(
         opt_outs.c.number == bindparam("number_"),
         opt_outs.c.lifted_at.is_(None),
-        opt_outs.c.since < bindparam("at"),
+        opt_outs.c.last_signal_at < bindparam("at"),
         or_(opt_outs.c.scope != Scope.PROGRAM, opt_outs.c.program_id == bindparam("program")),
     )
     .values(lifted_at=bindparam("at"), lifted_by=bindparam("by"))
     .returning(opt_outs.c.id)
 )
-# Locked, so that a claim under way is waited for and then counted; mostly there is none, and this is all.
-OPEN_TEXTS = (
-    select(outbound.c.id, outbound.c.state)
-    .where(
-        outbound.c.number == bindparam("number_"),
-        # Spelt as text: the partial index is used only where the planner sees these very constants.
-        literal_column("outbound_messages.state IN ('queued', 'held', 'sending', 'unknown')"),
-        _in_scope(),
-    )
-    .order_by(outbound.c.id)
-    .with_for_update()
+OPEN_TEXTS = select(
+    outbound.c.number, outbound.c.id, outbound.c.state, outbound.c.category, outbound.c.program_id
+).where(
+    outbound.c.number.in_(bindparam("numbers", expanding=True)),
+    # Spelt as text: the partial index is used only where the planner sees these very constants.
+    literal_column("outbound_messages.state IN ('queued', 'held', 'sending', 'unknown')"),
 )
 SUPPRESS = (
     update(outbound)
-    .where(outbound.c.id.in_(bindparam("ids", expanding=True)))
+    .where(outbound.c.id.in_(bindparam("ids", expanding=True)), outbound.c.state.in_(WAITING))
     .values(state=State.SUPPRESSED, settled_at=bindparam("at"))
 )

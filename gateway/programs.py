@@ -24,6 +24,9 @@ sender_table = Sender.__table__  # type: ignore[attr-defined]
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +_&-]{1,11}")
 _SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
 
+# The rule that an opt-out rests on names the word, in a column of 120 characters.
+MOST_IN_A_WORD = 60
+
 
 def create(
     tx: Transaction,
@@ -184,6 +187,8 @@ def _offer_country(country: str) -> str:
 
 def _comma_list(field: str, text: str, read: Any) -> str:
     parts = dict.fromkeys(read(part) for part in text.split(",") if part.strip())
+    if any(len(part) > MOST_IN_A_WORD for part in parts):
+        raise BadInput(f"A word in {field} may have at most {MOST_IN_A_WORD} characters.", field=field)
     return plain(field, ",".join(parts), 400) if parts else ""
 
 

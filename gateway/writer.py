@@ -8,52 +8,28 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from itertools import groupby
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from gateway.errors import DatabaseAway
+from gateway.errors import DatabaseAway, StatementFailed
 from gateway.transaction import JobStarter, Transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 Verb = Callable[Concatenate[Transaction, P], R]
-GroupVerb = Callable[[Transaction, Sequence[T]], Sequence[R]]
 
-# 128 verbs a commit reached 3,400-3,700 requests/s; more only makes the first one wait longer.
-BATCH = 128
 # At 2,000 a second this is 5 s of work: whoever comes later would have been answered 503 anyway.
 MOST_WAITING = 10_000
 LOST = (OperationalError, InterfaceError, PoolTimeout)
 # Run again, a verb sees the row that another process wrote first, or comes after the deadlock.
+# PostgreSQL's SQLSTATE for a lock not got within lock_timeout.
+LOCK_NOT_AVAILABLE = "55P03"
 AGAIN = (*LOST, IntegrityError)
-
-
-class _Item:
-    """One thing for a verb to do on its way through the writer, and where its answer goes."""
-
-    __slots__ = ("error", "future", "given", "loop", "result", "verb")
-
-    def __init__(self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.verb = verb
-        self.given = given
-        self.loop = loop
-        self.future: Any = loop.create_future() if loop else Future()
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def answer(self) -> None:
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
 
 
 class Writer:
@@ -62,7 +38,8 @@ class Writer:
     def __init__(self, engine: Engine, lanes: int = 1) -> None:
         self._engine = engine
         self.start_job: JobStarter | None = None
-        self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
+        self._gates: dict[asyncio.AbstractEventLoop, Gate] = {}
         self._threads = [
             threading.Thread(target=self._work, name=f"writer-{lane}", daemon=True) for lane in range(lanes)
         ]
@@ -71,11 +48,11 @@ class Writer:
 
     def submit(self, verb: Verb[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
         """From the event loop: the future resolves after the commit. Raises DatabaseAway when swamped."""
-        return self._enqueue(_alone(verb, args, kwargs), None, asyncio.get_running_loop())  # type: ignore[no-any-return]
+        return self._enqueue(_alone(verb, args, kwargs), None, self._gate())  # type: ignore[no-any-return]
 
     def submit_together(self, verb: GroupVerb[T, R], given: T) -> "asyncio.Future[R]":
         """Like `submit`, but what waits for the same verb is given to it in one call, one answer each."""
-        return self._enqueue(verb, given, asyncio.get_running_loop())  # type: ignore[no-any-return]
+        return self._enqueue(verb, given, self._gate())  # type: ignore[no-any-return]
 
     def run(self, verb: Verb[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """From a thread: waits for the commit."""
@@ -87,35 +64,44 @@ class Writer:
         for thread in self._threads:
             thread.join()
 
-    def _enqueue(self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
-        if self._waiting.qsize() > MOST_WAITING:
+    def _gate(self) -> Gate:
+        loop = asyncio.get_running_loop()
+        gate = self._gates.get(loop)
+        if gate is None:
+            gate = self._gates[loop] = Gate(loop, self._waiting.put)
+        return gate
+
+    def _enqueue(self, verb: GroupVerb[Any, Any], given: Any, gate: Gate | None) -> Any:
+        if (len(gate) if gate else self._waiting.qsize()) > MOST_WAITING:
             raise DatabaseAway("The database cannot keep up; try again later.")
-        item = _Item(verb, given, loop)
-        self._waiting.put(item)
+        item = Item(verb, given, gate)
+        if gate is None:
+            self._waiting.put([item])
+        else:
+            gate.add(item)
         return item.future
 
     def _work(self) -> None:
-        while (item := self._waiting.get()) is not None:
-            batch = [item, *self._drain()]
+        while (items := self._waiting.get()) is not None:
+            items = self._with_others(items)
             # Whoever stopped waiting (503 after a timeout) must not find the change done later.
-            batch = [one for one in batch if not one.future.cancelled()]
-            self._commit(batch)
-            _answer(batch)
+            self._commit([one for one in items if not one.future.cancelled()])
+            _answer(items)
 
-    def _drain(self) -> list[_Item]:
-        drained: list[_Item] = []
-        while len(drained) < BATCH - 1:
+    def _with_others(self, items: list[Item]) -> list[Item]:
+        """All that waits, up to a batch."""
+        while len(items) < BATCH:
             try:
-                item = self._waiting.get_nowait()
+                more = self._waiting.get_nowait()
             except queue.Empty:
                 break
-            if item is None:
+            if more is None:
                 self._waiting.put(None)
                 break
-            drained.append(item)
-        return drained
+            items = items + more
+        return items
 
-    def _commit(self, batch: Sequence[_Item]) -> None:
+    def _commit(self, batch: Sequence[Item]) -> None:
         try:
             self._run_with_reconnect(batch)
         except _CommitLost as lost:
@@ -126,7 +112,7 @@ class Writer:
             else:
                 self._run_apart(batch, error)
 
-    def _run_with_reconnect(self, batch: Sequence[_Item]) -> None:
+    def _run_with_reconnect(self, batch: Sequence[Item]) -> None:
         """A connection that died while idle shows only now; nothing was done yet, so once more."""
         try:
             self._run_together(batch)
@@ -135,7 +121,7 @@ class Writer:
                 raise
             self._run_together(batch)
 
-    def _run_apart(self, batch: Sequence[_Item], error: Exception) -> None:
+    def _run_apart(self, batch: Sequence[Item], error: Exception) -> None:
         """The batch again item by item: a poisoned one fails alone, who lost a race gets its turn."""
         if len(batch) == 1 and not isinstance(error, AGAIN):
             _fail(batch, error)
@@ -150,14 +136,14 @@ class Writer:
                 if _is_gone(own):
                     return
 
-    def _run_alone(self, item: _Item) -> None:
+    def _run_alone(self, item: Item) -> None:
         """Of several copies all may lose once; after that the winner's row is there to be seen."""
         try:
             self._run_together([item])
         except IntegrityError:
             self._run_together([item])
 
-    def _run_together(self, batch: Sequence[_Item]) -> None:
+    def _run_together(self, batch: Sequence[Item]) -> None:
         with self._engine.connect() as connection:
             tx = Transaction(connection, self.start_job)
             for verb, items in groupby(batch, key=_verb):
@@ -174,11 +160,11 @@ def _alone(verb: Callable[..., Any], args: Any, kwargs: Any) -> GroupVerb[Any, A
     return lambda tx, _: [verb(tx, *args, **kwargs)]
 
 
-def _verb(item: _Item) -> GroupVerb[Any, Any]:
+def _verb(item: Item) -> GroupVerb[Any, Any]:
     return item.verb
 
 
-def _run_group(tx: Transaction, verb: GroupVerb[Any, Any], items: Sequence[_Item]) -> None:
+def _run_group(tx: Transaction, verb: GroupVerb[Any, Any], items: Sequence[Item]) -> None:
     for item, result in zip(items, verb(tx, [item.given for item in items]), strict=True):
         item.result = result
 
@@ -187,42 +173,47 @@ class _CommitLost(Exception):
     """The connection went away in the commit: done or not, nobody knows, so it is not run again."""
 
 
-def _fail(items: Sequence[_Item], error: BaseException) -> None:
+def _fail(items: Sequence[Item], error: BaseException) -> None:
     for item in items:
         item.error = away(error)
 
 
 def _is_gone(error: BaseException) -> bool:
-    """No connection to be had, or SQLite held by another process for longer than we wait."""
+    """No connection to be had, or a lock held by somebody else for longer than we wait."""
     if isinstance(error, PoolTimeout):
         return True
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
-    return error.connection_invalidated or error.statement is None or "locked" in str(error.orig)
+    if error.connection_invalidated or error.statement is None:
+        return True
+    return "database is locked" in str(error.orig) or getattr(error.orig, "sqlstate", "") == LOCK_NOT_AVAILABLE
 
 
 def away(error: BaseException) -> BaseException:
-    """A lost or locked database as DatabaseAway, everything else as it is."""
+    """What leaves the database layer: DatabaseAway for a lost or locked one, other failures without values.
+
+    PostgreSQL's DETAIL quotes the failing row, and a row may hold somebody's number or words.
+    """
     if _is_gone(error):
-        told = DatabaseAway("The database does not answer; try again later.")
-        told.__cause__ = error
+        told: BaseException = DatabaseAway("The database does not answer; try again later.")
+        told.__cause__ = _without_values(error)
         return told
-    return error
+    return _without_values(error)
 
 
-def _answer(batch: Sequence[_Item]) -> None:
-    """Wakes each event loop once for all its futures; one wake-up a future costs 15 µs each."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
-    for item in batch:
-        if item.loop is None:
+def _without_values(error: BaseException) -> BaseException:
+    if not isinstance(error, DBAPIError):
+        return error
+    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    return StatementFailed(f"{type(error.orig).__name__}: {primary or error.orig}")
+
+
+def _answer(items: Sequence[Item]) -> None:
+    by_gate: dict[Gate, list[Item]] = {}
+    for item in items:
+        if item.gate is None:
             item.answer()
         else:
-            by_loop.setdefault(item.loop, []).append(item)
-    for loop, items in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_answer_all, items)
-
-
-def _answer_all(items: Sequence[_Item]) -> None:
-    for item in items:
-        item.answer()
+            by_gate.setdefault(item.gate, []).append(item)
+    for gate, its_own in by_gate.items():
+        gate.answer(its_own)

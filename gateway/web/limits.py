@@ -54,6 +54,7 @@ def _address(request: Request) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
-    if address.version == 4:
-        return host
+    mapped = getattr(address, "ipv4_mapped", None)
+    if address.version == 4 or mapped:
+        return str(mapped or address)
     return str(ipaddress.ip_network((address, 64), strict=False))

@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("program_id", BIG_ID, nullable=True),
         sa.Column("heard_by_program_id", BIG_ID, nullable=True),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_signal_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("source", sa.String(length=16), nullable=False),
         sa.Column("cause", sa.String(length=80), nullable=False),
         sa.Column("rule", sa.String(length=120), nullable=False),
