@@ -3,8 +3,7 @@
 Exactly one answers an opt-out (P4): Twilio, the carrier, or we.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import bindparam, select
 
@@ -42,11 +41,6 @@ REPLIES_AN_HOUR = 4
 HOUR = timedelta(hours=1)
 # 47 CFR 64.1200(a)(12) presumes five minutes to be in time; no rule we know asks for less.
 CONFIRM_WITHIN = timedelta(minutes=5)
-
-
-def look_ahead(tx: Transaction, numbers: Sequence[str], now: datetime) -> None:
-    """What `reply` will ask about these people, in one query for all of them."""
-    tx.look_ahead(RECENT, numbers, since=now - HOUR)
 
 
 def reply(tx: Transaction, heard: Heard, kind: str, confirms_id: int | None = None) -> None:
@@ -89,7 +83,7 @@ def _why_silent(tx: Transaction, heard: Heard) -> str | None:
         return "no sender to answer from"
     if phone.is_short_code(heard.text.number):
         return "short code"
-    recent = tx.rows_of(RECENT, heard.text.number, since=heard.now - HOUR)
+    recent = tx.execute(RECENT, {"number": heard.text.number, "since": heard.now - HOUR}).all()
     if any(row.body.strip() == heard.text.body.strip() for row in recent):
         return "echo of our own text"
     if sum(row.category == Category.REPLY for row in recent) >= REPLIES_AN_HOUR:
@@ -116,6 +110,9 @@ def keep_silent(tx: Transaction, heard: Heard, kind: str, why: str) -> None:
     audit.append(tx, "reply.not_sent", **heard.about(), kind=kind, why=why)
 
 
-RECENT = select(outbound.c.number, outbound.c.body, outbound.c.category).where(
-    outbound.c.number.in_(bindparam("numbers", expanding=True)), outbound.c.created_at > bindparam("since")
+RECENT = (
+    select(outbound.c.body, outbound.c.category)
+    .where(outbound.c.number == bindparam("number"), outbound.c.created_at > bindparam("since"))
+    .order_by(outbound.c.created_at.desc())
+    .limit(20)
 )

@@ -15,7 +15,7 @@ from gateway.db import Database
 from gateway.errors import GatewayError
 from gateway.settings import Settings
 from gateway.web import api, console, headers, recipients, webhooks
-from gateway.web.context import Context, utc_now
+from gateway.web.context import Context, context, utc_now
 
 log = structlog.get_logger()
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -53,8 +53,8 @@ async def _alive(request: Request) -> Response:
 
 async def _ready(request: Request) -> Response:
     """503 while the database is away (DatabaseAway answers so by itself)."""
-    db: Database = request.app.state.context.db
-    await db.read(lambda connection: connection.exec_driver_sql("SELECT 1"))
+    ctx = context(request)
+    await ctx.in_time(ctx.db.read(lambda connection: connection.exec_driver_sql("SELECT 1")))
     return PlainTextResponse("ready")
 
 

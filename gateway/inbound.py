@@ -5,8 +5,7 @@
 unique index has the last word.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import cache, partial
@@ -72,25 +71,7 @@ def receive_all(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt]:
     """
     find = cache(partial(find_sender, tx))
     taken = outcomes(tx.connection, [one.text.message_sid for one in arrivals])
-    heard = [
-        (hear(text, find(text.to_address, text.messaging_service_sid), now), account_sid)
-        for text, account_sid, now in arrivals
-    ]
-    _look_ahead(tx, [one for one, _ in heard])
-    receipts = [_receive_once(tx, one, account_sid, taken) for one, account_sid in heard]
-    tx.forget()
-    return receipts
-
-
-def _look_ahead(tx: Transaction, heard: Sequence[Heard]) -> None:
-    """Asks at once for all whom one text decides on; somebody with two is asked about at each of them."""
-    times = Counter(one.text.number for one in heard)
-    alone = [one for one in heard if times[one.text.number] == 1 and one.reading.intent in ASKING]
-    leaving = [one.text.number for one in alone if one.reading.intent is not Intent.HELP]
-    if leaving:
-        optouts.look_ahead(tx, leaving)
-    if alone:
-        answers.look_ahead(tx, [one.text.number for one in alone], alone[0].now)
+    return [_receive_once(tx, one, find, taken) for one in arrivals]
 
 
 def outcomes(connection: Connection, sids: Sequence[str]) -> dict[str, Outcome]:
@@ -99,13 +80,17 @@ def outcomes(connection: Connection, sids: Sequence[str]) -> dict[str, Outcome]:
     return {row.message_sid: Outcome(row.outcome) for row in rows}
 
 
-def _receive_once(tx: Transaction, heard: Heard, account_sid: str, taken: dict[str, Outcome]) -> Receipt:
-    sid = heard.text.message_sid
-    if sid in taken:
-        return Receipt(taken[sid], False)
-    taken[sid] = _decide(tx, heard, account_sid)
-    tx.later(inbound, _row(heard, taken[sid]))
-    return Receipt(taken[sid], True)
+def _receive_once(
+    tx: Transaction, arrival: Arrival, find: Callable[[str, str | None], Any], taken: dict[str, Outcome]
+) -> Receipt:
+    text = arrival.text
+    if text.message_sid in taken:
+        return Receipt(taken[text.message_sid], False)
+    heard = hear(text, find(text.to_address, text.messaging_service_sid), arrival.now)
+    outcome = _decide(tx, heard, arrival.account_sid)
+    tx.later(inbound, _row(heard, outcome))
+    taken[text.message_sid] = outcome
+    return Receipt(outcome, True)
 
 
 def _decide(tx: Transaction, heard: Heard, account_sid: str) -> Outcome:
@@ -199,7 +184,6 @@ def _tell_refusal(tx: Transaction, heard: Heard, outcome: Outcome) -> None:
     audit.append(tx, f"inbound.{outcome.value}", **heard.about(), to=heard.text.to_address)
 
 
-ASKING = frozenset({Intent.OPT_OUT, Intent.OPT_OUT_ALL, Intent.HELP})
 KNOWN = select(inbound.c.message_sid, inbound.c.outcome).where(
     inbound.c.message_sid.in_(bindparam("sids", expanding=True))
 )

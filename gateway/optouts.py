@@ -4,7 +4,6 @@ An opt-out is a fact row. `record` adds one and turns waiting texts in its scope
 closes it on a newer signal from the person. Nothing expires and nothing is deleted.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,11 +13,13 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
     or_,
     select,
+    text,
     update,
 )
 
@@ -84,16 +85,9 @@ def is_out(connection: Connection, number: str, category: Category, program_id: 
     """Whether a text of this category and program to this number would be stopped now."""
     if category is Category.REPLY:
         return False
-    rows = connection.execute(OPEN_ROWS, {"numbers": [number]})
+    rows = connection.execute(OPEN_ROWS, {"number": number})
     wanted = Scope.ALL if category is Category.INFORMATIONAL else Scope.PROGRAM
     return any(_covers(row, wanted, program_id) for row in rows)
-
-
-def look_ahead(tx: Transaction, numbers: Sequence[str]) -> None:
-    """What `record` will ask about these people, in two queries for all of them."""
-    _take_turn(tx)
-    tx.look_ahead(OPEN_ROWS, numbers)
-    tx.look_ahead(OPEN_TEXTS, numbers)
 
 
 def record(
@@ -186,7 +180,7 @@ def _take_turn(tx: Transaction) -> None:
 
 
 def _covering(tx: Transaction, number: str, scope: Scope, program_id: int | None) -> int | None:
-    rows = tx.rows_of(OPEN_ROWS, number)
+    rows = tx.execute(OPEN_ROWS, {"number": number})
     return next((row.id for row in rows if _covers(row, scope, program_id)), None)
 
 
@@ -237,27 +231,39 @@ def _already_out(
 def _suppress(
     tx: Transaction, number: str, scope: Scope, signal: Signal, program_id: int | None
 ) -> tuple[int, int]:
-    """Texts still waiting become `suppressed`; those already handed over are the residue.
+    """Texts still waiting become `suppressed`; those already handed over are the residue."""
+    values = {"number_": number, "program": program_id, "scope_": scope.value}
+    found = tx.execute(OPEN_TEXTS, values).all()
+    waiting = [row.id for row in found if row.state in WAITING]
+    if waiting:
+        tx.execute(SUPPRESS, {"ids": waiting, "at": signal.at})
+    return len(waiting), len(found) - len(waiting)
 
-    A claim under way is waited for by the update, which then leaves its row alone: residue.
-    """
-    found = [text for text in tx.rows_of(OPEN_TEXTS, number) if _reaches(scope, program_id, text)]
-    waiting = [text.id for text in found if text.state in WAITING]
-    suppressed = tx.execute(SUPPRESS, {"ids": waiting, "at": signal.at}).rowcount if waiting else 0
-    return suppressed, len(found) - suppressed
 
-
-def _reaches(scope: Scope, program_id: int | None, text: Any) -> bool:
-    if scope is Scope.ALL or text.category != Category.MARKETING:
-        return scope is Scope.ALL and text.category != Category.REPLY
-    return scope is Scope.MARKETING or text.program_id == program_id
+def _in_scope() -> ColumnElement[bool]:
+    """SQL over parameters: the text falls under an opt-out of `scope_` by `program`."""
+    scope, marketing = bindparam("scope_", type_=text("").type), outbound.c.category == Category.MARKETING
+    return or_(
+        and_(scope == Scope.ALL.value, outbound.c.category != Category.REPLY),
+        and_(scope == Scope.MARKETING.value, marketing),
+        and_(scope == Scope.PROGRAM.value, marketing, outbound.c.program_id == bindparam("program")),
+    )
 
 
 # Built once: SQLAlchemy then finds the compiled form by identity, 60 µs less a call.
 ALONE = select(func.pg_advisory_xact_lock(QUEUE_LOCK))
 SHARED = select(func.pg_advisory_xact_lock_shared(QUEUE_LOCK))
-OPEN_ROWS = select(opt_outs.c.number, opt_outs.c.id, opt_outs.c.scope, opt_outs.c.program_id).where(
-    opt_outs.c.number.in_(bindparam("numbers", expanding=True)), opt_outs.c.lifted_at.is_(None)
+OPEN_ROWS = select(opt_outs.c.id, opt_outs.c.scope, opt_outs.c.program_id).where(
+    opt_outs.c.number == bindparam("number"), opt_outs.c.lifted_at.is_(None)
+)
+SIGNAL = (
+    update(opt_outs)
+    .where(opt_outs.c.id == bindparam("held"), opt_outs.c.lifted_at.is_(None))
+    .values(
+        last_signal_at=case(
+            (opt_outs.c.last_signal_at < bindparam("at"), bindparam("at")), else_=opt_outs.c.last_signal_at
+        )
+    )
 )
 LIFT = (
     update(opt_outs)
@@ -270,15 +276,20 @@ LIFT = (
     .values(lifted_at=bindparam("at"), lifted_by=bindparam("by"))
     .returning(opt_outs.c.id)
 )
-OPEN_TEXTS = select(
-    outbound.c.number, outbound.c.id, outbound.c.state, outbound.c.category, outbound.c.program_id
-).where(
-    outbound.c.number.in_(bindparam("numbers", expanding=True)),
-    # Spelt as text: the partial index is used only where the planner sees these very constants.
-    literal_column("outbound_messages.state IN ('queued', 'held', 'sending', 'unknown')"),
+# Locked, so that a claim under way is waited for and then counted; mostly there is none, and this is all.
+OPEN_TEXTS = (
+    select(outbound.c.id, outbound.c.state)
+    .where(
+        outbound.c.number == bindparam("number_"),
+        # Spelt as text: the partial index is used only where the planner sees these very constants.
+        literal_column("outbound_messages.state IN ('queued', 'held', 'sending', 'unknown')"),
+        _in_scope(),
+    )
+    .order_by(outbound.c.id)
+    .with_for_update()
 )
 SUPPRESS = (
     update(outbound)
-    .where(outbound.c.id.in_(bindparam("ids", expanding=True)), outbound.c.state.in_(WAITING))
+    .where(outbound.c.id.in_(bindparam("ids", expanding=True)))
     .values(state=State.SUPPRESSED, settled_at=bindparam("at"))
 )

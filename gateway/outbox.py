@@ -74,8 +74,11 @@ def row(
 
 
 def enqueue_reply(tx: Transaction, reply: dict[str, Any]) -> None:
-    """Queues one automatic answer; replies are never stopped by an opt-out."""
-    tx.later(outbound, reply)
+    """Queues one automatic answer; replies are never stopped by an opt-out.
+
+    At once and not with the commit: the loop breaker counts replies of the same commit too.
+    """
+    tx.execute(outbound.insert(), reply)
 
 
 def enqueue_screened(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:

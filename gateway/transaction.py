@@ -1,10 +1,10 @@
 """A transaction as verbs see it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Executable, Row, Table
+from sqlalchemy import Connection, CursorResult, Executable, Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -19,7 +19,6 @@ class Transaction:
         self.is_sqlite = connection.dialect.name == "sqlite"
         self._start_job = start_job
         self._done: set[Executable] = set()
-        self._ahead: dict[Executable, dict[str, list[Row[Any]]]] = {}
         self._later: dict[Table, list[Mapping[str, Any]]] = {}
 
     def execute(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
@@ -31,32 +30,10 @@ class Transaction:
             self._done.add(statement)
             self.execute(statement)
 
-    def look_ahead(self, query: Executable, numbers: Sequence[str], **values: Any) -> None:
-        """Asks `query` (over `numbers`) for many people at once; `rows_of` then answers from what came back.
-
-        For people whose rows nothing else in this transaction changes, until `forget`.
-        """
-        self._ahead[query] = found = {number: [] for number in numbers}
-        for row in self.execute(query, {"numbers": numbers, **values}):
-            found[row.number].append(row)
-
-    def rows_of(self, query: Executable, number: str, **values: Any) -> Sequence[Row[Any]]:
-        """The rows of `query` for one person, those waiting in `later` included."""
-        known = self._ahead.get(query, {}).get(number)
-        if known is not None:
-            return known
-        self.flush()
-        return self.execute(query, {"numbers": [number], **values}).all()
-
-    def forget(self) -> None:
-        """Ends what `look_ahead` began."""
-        self._ahead.clear()
-
     def later(self, table: Table, row: Mapping[str, Any]) -> None:
         """Inserts the row just before the commit, with all others for the table in one statement.
 
-        For rows that nothing but `rows_of` reads back within the transaction. Rows of one table must have the
-        same keys.
+        For rows that nobody reads back within the transaction. Rows of one table must have the same keys.
         """
         self._later.setdefault(table, []).append(row)
 

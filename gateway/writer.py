@@ -8,6 +8,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from itertools import groupby
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -22,7 +23,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 Verb = Callable[Concatenate[Transaction, P], R]
+GroupVerb = Callable[[Transaction, Sequence[T]], Sequence[R]]
 
+# 128 verbs a commit reached 3,400-3,700 requests/s; more only makes the first one wait longer.
+BATCH = 128
 # At 2,000 a second this is 5 s of work: whoever comes later would have been answered 503 anyway.
 MOST_WAITING = 10_000
 LOST = (OperationalError, InterfaceError, PoolTimeout)
@@ -32,14 +36,35 @@ LOCK_NOT_AVAILABLE = "55P03"
 AGAIN = (*LOST, IntegrityError)
 
 
+class _Item:
+    """One thing for a verb to do on its way through the writer, and where its answer goes."""
+
+    __slots__ = ("error", "future", "given", "loop", "result", "verb")
+
+    def __init__(self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.verb = verb
+        self.given = given
+        self.loop = loop
+        self.future: Any = loop.create_future() if loop else Future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def answer(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
 class Writer:
     """The threads that change the database: `lanes` of them, each committing what has gathered."""
 
     def __init__(self, engine: Engine, lanes: int = 1) -> None:
         self._engine = engine
         self.start_job: JobStarter | None = None
-        self._waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
-        self._gates: dict[asyncio.AbstractEventLoop, Gate] = {}
+        self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"writer-{lane}", daemon=True) for lane in range(lanes)
         ]
@@ -48,11 +73,11 @@ class Writer:
 
     def submit(self, verb: Verb[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
         """From the event loop: the future resolves after the commit. Raises DatabaseAway when swamped."""
-        return self._enqueue(_alone(verb, args, kwargs), None, self._gate())  # type: ignore[no-any-return]
+        return self._enqueue(_alone(verb, args, kwargs), None, asyncio.get_running_loop())  # type: ignore[no-any-return]
 
     def submit_together(self, verb: GroupVerb[T, R], given: T) -> "asyncio.Future[R]":
         """Like `submit`, but what waits for the same verb is given to it in one call, one answer each."""
-        return self._enqueue(verb, given, self._gate())  # type: ignore[no-any-return]
+        return self._enqueue(verb, given, asyncio.get_running_loop())  # type: ignore[no-any-return]
 
     def run(self, verb: Verb[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """From a thread: waits for the commit."""
@@ -64,44 +89,35 @@ class Writer:
         for thread in self._threads:
             thread.join()
 
-    def _gate(self) -> Gate:
-        loop = asyncio.get_running_loop()
-        gate = self._gates.get(loop)
-        if gate is None:
-            gate = self._gates[loop] = Gate(loop, self._waiting.put)
-        return gate
-
-    def _enqueue(self, verb: GroupVerb[Any, Any], given: Any, gate: Gate | None) -> Any:
-        if (len(gate) if gate else self._waiting.qsize()) > MOST_WAITING:
+    def _enqueue(self, verb: GroupVerb[Any, Any], given: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
+        if self._waiting.qsize() > MOST_WAITING:
             raise DatabaseAway("The database cannot keep up; try again later.")
-        item = Item(verb, given, gate)
-        if gate is None:
-            self._waiting.put([item])
-        else:
-            gate.add(item)
+        item = _Item(verb, given, loop)
+        self._waiting.put(item)
         return item.future
 
     def _work(self) -> None:
-        while (items := self._waiting.get()) is not None:
-            items = self._with_others(items)
+        while (item := self._waiting.get()) is not None:
+            batch = [item, *self._drain()]
             # Whoever stopped waiting (503 after a timeout) must not find the change done later.
-            self._commit([one for one in items if not one.future.cancelled()])
-            _answer(items)
+            batch = [one for one in batch if not one.future.cancelled()]
+            self._commit(batch)
+            _answer(batch)
 
-    def _with_others(self, items: list[Item]) -> list[Item]:
-        """All that waits, up to a batch."""
-        while len(items) < BATCH:
+    def _drain(self) -> list[_Item]:
+        drained: list[_Item] = []
+        while len(drained) < BATCH - 1:
             try:
-                more = self._waiting.get_nowait()
+                item = self._waiting.get_nowait()
             except queue.Empty:
                 break
-            if more is None:
+            if item is None:
                 self._waiting.put(None)
                 break
-            items = items + more
-        return items
+            drained.append(item)
+        return drained
 
-    def _commit(self, batch: Sequence[Item]) -> None:
+    def _commit(self, batch: Sequence[_Item]) -> None:
         try:
             self._run_with_reconnect(batch)
         except _CommitLost as lost:
@@ -112,7 +128,7 @@ class Writer:
             else:
                 self._run_apart(batch, error)
 
-    def _run_with_reconnect(self, batch: Sequence[Item]) -> None:
+    def _run_with_reconnect(self, batch: Sequence[_Item]) -> None:
         """A connection that died while idle shows only now; nothing was done yet, so once more."""
         try:
             self._run_together(batch)
@@ -121,7 +137,7 @@ class Writer:
                 raise
             self._run_together(batch)
 
-    def _run_apart(self, batch: Sequence[Item], error: Exception) -> None:
+    def _run_apart(self, batch: Sequence[_Item], error: Exception) -> None:
         """The batch again item by item: a poisoned one fails alone, who lost a race gets its turn."""
         if len(batch) == 1 and not isinstance(error, AGAIN):
             _fail(batch, error)
@@ -136,14 +152,14 @@ class Writer:
                 if _is_gone(own):
                     return
 
-    def _run_alone(self, item: Item) -> None:
+    def _run_alone(self, item: _Item) -> None:
         """Of several copies all may lose once; after that the winner's row is there to be seen."""
         try:
             self._run_together([item])
         except IntegrityError:
             self._run_together([item])
 
-    def _run_together(self, batch: Sequence[Item]) -> None:
+    def _run_together(self, batch: Sequence[_Item]) -> None:
         with self._engine.connect() as connection:
             tx = Transaction(connection, self.start_job)
             for verb, items in groupby(batch, key=_verb):
@@ -160,11 +176,11 @@ def _alone(verb: Callable[..., Any], args: Any, kwargs: Any) -> GroupVerb[Any, A
     return lambda tx, _: [verb(tx, *args, **kwargs)]
 
 
-def _verb(item: Item) -> GroupVerb[Any, Any]:
+def _verb(item: _Item) -> GroupVerb[Any, Any]:
     return item.verb
 
 
-def _run_group(tx: Transaction, verb: GroupVerb[Any, Any], items: Sequence[Item]) -> None:
+def _run_group(tx: Transaction, verb: GroupVerb[Any, Any], items: Sequence[_Item]) -> None:
     for item, result in zip(items, verb(tx, [item.given for item in items]), strict=True):
         item.result = result
 
@@ -173,7 +189,7 @@ class _CommitLost(Exception):
     """The connection went away in the commit: done or not, nobody knows, so it is not run again."""
 
 
-def _fail(items: Sequence[Item], error: BaseException) -> None:
+def _fail(items: Sequence[_Item], error: BaseException) -> None:
     for item in items:
         item.error = away(error)
 
@@ -208,12 +224,19 @@ def _without_values(error: BaseException) -> BaseException:
     return StatementFailed(f"{type(error.orig).__name__}: {primary or error.orig}")
 
 
-def _answer(items: Sequence[Item]) -> None:
-    by_gate: dict[Gate, list[Item]] = {}
-    for item in items:
-        if item.gate is None:
+def _answer(batch: Sequence[_Item]) -> None:
+    """Wakes each event loop once for all its futures; one wake-up a future costs 15 µs each."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
+    for item in batch:
+        if item.loop is None:
             item.answer()
         else:
-            by_gate.setdefault(item.gate, []).append(item)
-    for gate, its_own in by_gate.items():
-        gate.answer(its_own)
+            by_loop.setdefault(item.loop, []).append(item)
+    for loop, items in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_answer_all, items)
+
+
+def _answer_all(items: Sequence[_Item]) -> None:
+    for item in items:
+        item.answer()

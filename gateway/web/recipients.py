@@ -5,9 +5,9 @@ GET shows and changes nothing (P6). The page posts its own form once it is reall
 no step below asks which it is.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -78,9 +78,11 @@ async def opt_out(request: Request) -> Response:
 @_told
 async def undo(request: Request) -> Response:
     """`POST /u/{token}/undo`: she wants the texts after all."""
-    if await _our_form(request, "done") is None:
+    form = await _our_form(request, "done")
+    if form is None:
         return await _ask(request, by_itself=False, status=403)
-    await _commit(request, unsubscribe.undo)
+    # As of when the page was made: the same form again, after a newer STOP, opens nothing (P7).
+    await _commit(request, unsubscribe.undo, at=_made_at(request, "done", form.get("nonce")))
     return await _render(request, "back.html", nonce=_nonce(request, "opt-out"))
 
 
@@ -100,7 +102,7 @@ async def explain(request: Request) -> Response:
 async def _our_form(request: Request, purpose: str) -> FormData | None:
     """The form, if a page of ours made it for this link and purpose, and no machine sent it."""
     form = await form_limited(request, context(request).settings.max_body_bytes)
-    return form if _by_person(request) and _is_nonce(request, purpose, form.get("nonce")) else None
+    return form if _by_person(request) and _made_at(request, purpose, form.get("nonce")) else None
 
 
 def _by_person(request: Request) -> bool:
@@ -117,15 +119,19 @@ def _serializer(request: Request, purpose: str) -> URLSafeTimedSerializer:
 
 
 def _nonce(request: Request, purpose: str) -> str:
-    return _serializer(request, purpose).dumps(_token(request))
+    """Signed: the link, and the moment to the microsecond (the serializer's own time is in seconds)."""
+    return _serializer(request, purpose).dumps(
+        [_token(request), context(request).now().isoformat("T", "microseconds")]
+    )
 
 
-def _is_nonce(request: Request, purpose: str, given: object) -> bool:
+def _made_at(request: Request, purpose: str, given: object) -> datetime | None:
+    """When the form's page was made; None when it is not ours, not for this link, or too old."""
     try:
-        token = _serializer(request, purpose).loads(str(given), max_age=NONCE_SECONDS)
-    except BadSignature:
-        return False
-    return bool(token == _token(request))
+        token, made_at = _serializer(request, purpose).loads(str(given), max_age=NONCE_SECONDS)
+    except (BadSignature, ValueError, TypeError):
+        return None
+    return datetime.fromisoformat(made_at) if token == _token(request) else None
 
 
 def _token(request: Request) -> str:
@@ -133,14 +139,10 @@ def _token(request: Request) -> str:
     return token
 
 
-async def _commit(request: Request, verb: Callable[..., Any], *values: Any) -> None:
+async def _commit(request: Request, verb: Callable[..., Any], *values: Any, at: datetime | None = None) -> None:
     """Runs the verb for this link. Raises DatabaseAway; the verb's answer stays unknown to the page."""
     ctx = context(request)
-    try:
-        async with asyncio.timeout(ctx.settings.database_timeout):
-            await ctx.db.writer.submit(verb, _token(request), *values, ctx.now())
-    except TimeoutError:
-        raise DatabaseAway("The database did not answer in time.") from None
+    await ctx.in_time(ctx.db.writer.submit(verb, _token(request), *values, at or ctx.now()))
 
 
 async def _ask(request: Request, *, by_itself: bool, status: int = 200) -> Response:
@@ -155,7 +157,7 @@ async def _done(request: Request, *, status: int = 200, thanks: bool = False) ->
 
 async def _render(request: Request, template: str, **values: Any) -> Response:
     ctx = context(request)
-    company = ctx.settings.company_name or await ctx.db.read(_oldest_program)
+    company = ctx.settings.company_name or await ctx.in_time(ctx.db.read(_oldest_program))
     return page(f"link/{template}", **_common(request), company=company, **values)
 
 

@@ -1,8 +1,6 @@
 """Twilio's two webhooks. A text is acknowledged only after its decision is durable (P1)."""
 
-import asyncio
 from functools import lru_cache
-from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import structlog
@@ -17,7 +15,6 @@ from gateway.web.context import Context, context
 from gateway.web.signatures import Form, Signatures
 
 log = structlog.get_logger()
-R = TypeVar("R")
 
 EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 FORM = "application/x-www-form-urlencoded"
@@ -42,7 +39,7 @@ async def take_in(request: Request) -> Response:
         return PlainTextResponse("MessageSid, From or To is missing or malformed.\n", 422)
     arrival = Arrival(text, ctx.settings.twilio_account_sid, ctx.now())
     try:
-        outcome, _ = await _in_time(ctx, ctx.db.writer.submit_together(inbound.receive_all, arrival))
+        outcome, _ = await ctx.in_time(ctx.db.writer.submit_together(inbound.receive_all, arrival))
     except DatabaseAway:
         return _try_again()
     if outcome is Outcome.UNKNOWN_ACCOUNT:
@@ -64,8 +61,7 @@ async def take_status(request: Request) -> Response:
     if not hearing.SID.fullmatch(sid) or not status:
         return PlainTextResponse("MessageSid or MessageStatus is missing or malformed.\n", 422)
     try:
-        await _in_time(
-            ctx,
+        await ctx.in_time(
             ctx.db.writer.submit(
                 delivery.record_status,
                 _int(request.query_params.get("m")),
@@ -161,15 +157,6 @@ def _int(text: str | None) -> int | None:
     if not text or not text.isascii() or not text.isdigit() or len(text) > 18:
         return None
     return int(text)
-
-
-async def _in_time(ctx: Context, future: "asyncio.Future[R]") -> R:
-    """The verb's answer. When the commit takes too long the verb is withdrawn and DatabaseAway raised."""
-    try:
-        async with asyncio.timeout(ctx.settings.database_timeout):
-            return await future
-    except TimeoutError:
-        raise DatabaseAway("The database did not answer in time.") from None
 
 
 def _try_again() -> Response:
