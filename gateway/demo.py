@@ -5,6 +5,7 @@ that `optout serve` runs. Everything is gone when it ends.
 """
 
 import secrets
+import signal
 import socket
 import tempfile
 import webbrowser
@@ -32,7 +33,11 @@ BY = "demo"
 
 
 def demo(*, port: int, sandbox_port: int, open_browser: bool) -> None:
-    """Runs until Ctrl-C. Raises BadInput when a port is taken."""
+    """Runs until Ctrl-C or SIGTERM. Raises BadInput when a port is taken."""
+    if port == sandbox_port:
+        raise BadInput("The gateway and the sandbox need a port each.", field="sandbox-port")
+    # uvicorn stops and then raises the signal anew: as an interrupt it ends the sandbox and the folder too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for field, wanted in (("port", port), ("sandbox-port", sandbox_port)):
         _check_free(field, wanted)
     with tempfile.TemporaryDirectory(prefix="optout-demo-") as folder:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 
@@ -11,7 +12,10 @@ from gateway import jobs, worker
 from gateway.app import create_app
 from gateway.db import Database, tune_gc
 from gateway.logs import configure
+from gateway.migrations import require_newest
 from gateway.settings import Settings
+
+log = structlog.get_logger()
 
 
 def serve(settings: Settings, *, host: str, port: int, with_worker: bool = True) -> None:
@@ -19,6 +23,8 @@ def serve(settings: Settings, *, host: str, port: int, with_worker: bool = True)
     configure(settings)
     if settings.is_sqlite:
         jobs.migrate(settings)
+    require_newest(settings)
+    log.info("serving", at=f"http://{host}:{port}", console=f"{settings.public_url}/console", worker=with_worker)
     server(settings, host=host, port=port, with_worker=with_worker).run()
 
 

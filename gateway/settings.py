@@ -126,7 +126,7 @@ class Settings(BaseSettings):
             return None
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+        return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query, ""))
 
     @property
     def is_sqlite(self) -> bool:

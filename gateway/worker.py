@@ -18,6 +18,7 @@ from gateway.db import Database, tune_gc
 from gateway.dispatch import Dispatcher
 from gateway.errors import DatabaseAway
 from gateway.logs import configure
+from gateway.migrations import require_newest
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ class Worker:
         )
         self.dispatcher = Dispatcher(db, self.carrier, settings, self.owner)
         self.jobs = jobs.Jobs(settings, db, self.dispatcher)
+        self._launched = False
 
     async def start(self) -> None:
         """Joins the workers; waits for a database that is not there yet."""
@@ -58,9 +60,13 @@ class Worker:
                 log.warning("database away, waiting")
                 await asyncio.sleep(PAUSE_WHEN_AWAY)
         await asyncio.to_thread(self.jobs.launch)
+        self._launched = True
 
     async def run(self) -> None:
-        """Works until cancelled."""
+        """Joins and works until cancelled."""
+        await self.start()
+        tune_gc()
+        log.info("worker ready", worker=self.owner)
         async with asyncio.TaskGroup() as group:
             for every, step in (
                 (self.settings.worker_grace / BEATS_A_GRACE, self.beat),
@@ -72,9 +78,10 @@ class Worker:
                 group.create_task(_repeat(every, step))
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self.jobs.close)
-        with contextlib.suppress(DatabaseAway):
-            await self.db.writer.submit(jobs.leave, self.owner)
+        if self._launched:
+            await asyncio.to_thread(self.jobs.close)
+            with contextlib.suppress(DatabaseAway):
+                await self.db.writer.submit(jobs.leave, self.owner)
         await self.carrier.aclose()
 
     async def beat(self) -> bool:
@@ -122,9 +129,8 @@ async def _repeat(every: float, step: Callable[[], Awaitable[bool]]) -> None:
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings, db: Database) -> AsyncIterator[Worker]:
-    """A worker beside something else (`optout serve`)."""
+    """A worker beside something else; it joins by itself, however long the database takes to be there."""
     worker = Worker(settings, db)
-    await worker.start()
     task = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -136,8 +142,9 @@ async def running(settings: Settings, db: Database) -> AsyncIterator[Worker]:
 
 
 def work(settings: Settings) -> None:
-    """Runs a worker until SIGTERM or Ctrl-C."""
+    """Runs a worker until SIGTERM or Ctrl-C. Raises Conflict where the schema is not this program's."""
     configure(settings)
+    require_newest(settings)
     with asyncio.Runner() as runner:
         runner.run(_work(settings))
 
@@ -148,9 +155,7 @@ async def _work(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     try:
-        async with running(settings, db) as worker:
-            tune_gc()
-            log.info("worker ready", worker=worker.owner)
+        async with running(settings, db):
             await stop.wait()
     finally:
         await asyncio.to_thread(db.close)

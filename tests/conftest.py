@@ -65,6 +65,8 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         secret_key="test-secret",
         twilio_account_sid=ACCOUNT,
         twilio_auth_token=TOKEN,
+        # A busy machine may take longer than a webhook should; tests of the timeout set their own.
+        database_timeout=15,
     )
 
 

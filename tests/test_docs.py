@@ -1,7 +1,9 @@
 """The build fails when a setting, command, endpoint or version is undocumented, or a documented one is gone."""
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -42,6 +44,18 @@ def test_every_command_teaches() -> None:
         for one in getattr(command, "commands", {name: command}).values():
             assert one.help, one.name
             assert "Example" in one.help or one.name == "list", one.name
+
+
+def test_the_readmes_commands_have_their_options() -> None:
+    block = README.split("## Use it with Twilio")[1].split("```")[1]
+    group = typer.main.get_group(app)
+    for line in re.findall(r"^optout (.+?)(?:\s+#.*)?$", block, re.MULTILINE):
+        words = shlex.split(line)
+        command: Any = group.commands[words[0]]
+        if hasattr(command, "commands"):
+            command, words = command.commands[words[1]], words[1:]
+        # Raises a usage error for an option that is not there, or is missing.
+        assert command.make_context(words[0], words[1:]).command is command
 
 
 def test_every_setting_is_in_the_readme() -> None:

@@ -91,6 +91,7 @@ def test_p1_acknowledged_only_after_the_decision_is_durable(client: TestClient, 
     """At the moment of the answer another connection sees the opt-out; without a commit there is no answer."""
     assert post(client, "/twilio/inbound", form(SHE, "STOP")).status_code == 200
     assert len(opt_outs(db)) == 1
+    db.settings.database_timeout = 1.5
     with held_up(db):
         assert post(client, "/twilio/inbound", form("+4915735981002", "STOP")).status_code == 503
     assert len(opt_outs(db)) == 1

@@ -9,8 +9,9 @@ import typer
 from rich.text import Text
 from sqlalchemy import make_url
 
-from gateway.cli.common import Failed, Schema, database, schema_of, screen, settings
+from gateway.cli.common import Failed, database, screen, settings
 from gateway.errors import DatabaseAway
+from gateway.migrations import Schema, schema_of
 from gateway.settings import Settings
 
 # Three retries on timeouts and 5xx too, where Twilio's default is one and on connection failures only.

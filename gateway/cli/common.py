@@ -4,14 +4,13 @@ import getpass
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Connection
 
 from gateway import phone
 from gateway.db import Database
@@ -26,13 +25,6 @@ MOST_ACTOR = 80
 
 class Failed(GatewayError):
     """A command could not do what it was asked for."""
-
-
-class Schema(NamedTuple):
-    """The revision the database is at, and the one this program needs."""
-
-    current: str | None
-    needed: str | None
 
 
 def settings() -> Settings:
@@ -71,18 +63,6 @@ def opened(*, with_jobs: bool = False) -> Iterator[tuple[Settings, Database]]:
         db.close()
 
 
-def schema_of(connection: Connection) -> Schema:
-    """Where the schema is, and where it should be."""
-    # Imported late: Alembic costs 0.1 s, and most of `--help` is asked without a database.
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    from gateway.migrations import configuration
-
-    needed = ScriptDirectory.from_config(configuration(connection)).get_current_head()
-    return Schema(MigrationContext.configure(connection).get_current_revision(), needed)
-
-
 def database(found: Settings) -> Database:
     try:
         return Database(found)
@@ -91,6 +71,8 @@ def database(found: Settings) -> Database:
 
 
 def _check_schema(found: Settings, db: Database) -> None:
+    from gateway.migrations import schema_of
+
     schema = db.reading(schema_of)
     if schema.current == schema.needed:
         return

@@ -12,7 +12,7 @@ import typer
 
 from gateway import audit, contacts, external, programs
 from gateway.cli.bad_rows import BadRows
-from gateway.cli.common import actor, moment, notes, now, number_of, opened, screen, show_table
+from gateway.cli.common import Failed, actor, moment, notes, now, number_of, opened, screen, show_table
 
 opt_outs_app = typer.Typer(help="Opt-outs: lists in and out.", no_args_is_help=True)
 audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
@@ -64,6 +64,8 @@ def import_opt_outs(
             )
             added, before = added + imported.added, before + imported.already_out
     screen.print(f"{added:,} newly out, {before:,} were out before, {bad.count:,} bad rows.")
+    if bad.count:
+        raise Failed("The people in the bad rows can still be texted: mend those rows and import them again.")
 
 
 @opt_outs_app.command("export")

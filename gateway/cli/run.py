@@ -13,8 +13,10 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    port: Annotated[int, typer.Option(help="The gateway's port")] = 8000,
-    sandbox_port: Annotated[int, typer.Option(help="The sandbox carrier's port, with the phones")] = 8001,
+    port: Annotated[int, typer.Option(help="The gateway's port", min=1, max=65535)] = 8000,
+    sandbox_port: Annotated[
+        int, typer.Option(help="The sandbox carrier's port, with the phones", min=1, max=65535)
+    ] = 8001,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser")] = True,
 ) -> None:
     """Try everything without a Twilio account: gateway, worker and a carrier with phones in your browser.
@@ -31,7 +33,7 @@ def demo(
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen at", min=1, max=65535)] = 8000,
     with_worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker in this process")] = True,
 ) -> None:
     """Serve webhooks, opt-out pages, API and console, with a worker unless told otherwise.

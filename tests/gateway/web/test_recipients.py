@@ -129,10 +129,17 @@ def test_undo_opens_again(browser: TestClient, db: Database, program: int, token
     assert table(db, opt_outs)[0]["lifted_by"] == f"link:{token}"
 
 
-def test_undo_at_the_same_instant_is_no_newer_signal(
-    browser: TestClient, db: Database, program: int, token: str
+def test_an_undo_form_is_of_its_moment(
+    browser: TestClient, db: Database, program: int, token: str, clock: Clock
 ) -> None:
-    undo(browser, token, tap(browser, token))
+    """P7: the same form again, after a newer STOP, opens nothing."""
+    done = tap(browser, token)
+    clock.pass_(seconds=5)
+    undo(browser, token, done)
+    assert not is_out(db, program)
+    clock.pass_(seconds=5)
+    tap(browser, token)
+    undo(browser, token, done)
     assert is_out(db, program)
 
 

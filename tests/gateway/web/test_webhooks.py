@@ -156,6 +156,7 @@ class TestDatabaseAway:
     def test_stuck(self, client: TestClient, db: Database) -> None:
         """Somebody else holds the lock: the verb is withdrawn, not done after we have answered 503."""
         params = form(SHE, "STOP")
+        db.settings.database_timeout = 1.5
         with held_up(db):
             start = time.monotonic()
             assert post(client, "/twilio/inbound", params).status_code == 503
