@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from sqlmodel import SQLModel
 
 from gateway import audit
 from gateway.db import Database, Transaction
-from gateway.errors import DatabaseAway
+from gateway.errors import DatabaseAway, StatementFailed
 from gateway.migrations import upgrade
+from gateway.optouts import QUEUE_LOCK, SHARED
 from gateway.settings import Settings, load
 from tests.gateway.helpers import actions, held_up
 
@@ -114,6 +116,40 @@ class TestAway:
         assert db.writer.run(note, "after") == "after"
         assert actions(db) == ["before", "after"]
         db.close()
+
+
+class TestFrozen:
+    def test_a_frozen_process_does_not_hold_up_the_others_for_long(self, settings: Settings) -> None:
+        """It holds the queue's lock in an open transaction; PostgreSQL ends that after 3 s."""
+        if settings.is_sqlite:
+            pytest.skip("one machine, one writer: a frozen one is waited for with busy_timeout")
+        frozen, db = Database(settings), Database(settings)
+        with frozen.engine.connect() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(QUEUE_LOCK)))
+            waits = 0
+            while True:
+                try:
+                    db.writer.run(lambda tx: tx.execute(SHARED))
+                    break
+                except DatabaseAway:
+                    waits += 1
+                    assert waits < 8
+            assert waits >= 1
+            connection.invalidate()
+        frozen.close()
+        db.close()
+
+    def test_the_values_of_a_failing_row_are_not_told(self, db: Database) -> None:
+        def bad(tx: Transaction) -> None:
+            tx.execute(
+                sa.text("INSERT INTO programs (name, contact) VALUES (:name, :secret)"),
+                {"name": "x", "secret": "my secret +4915735981001"},
+            )
+
+        with pytest.raises(StatementFailed) as caught:
+            db.writer.run(bad)
+        told = "".join(traceback.format_exception(caught.value))
+        assert "secret +49" not in told
 
 
 class TestMigrations:

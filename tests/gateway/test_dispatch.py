@@ -1,11 +1,12 @@
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from gateway import links
+from gateway import delivery, dispatch, links
 from gateway.carrier import (
     CarrierError,
     ListedMessage,
@@ -19,6 +20,7 @@ from gateway.carrier import (
 )
 from gateway.db import Database
 from gateway.dispatch import Dispatcher
+from gateway.errors import DatabaseAway
 from gateway.models import State
 from gateway.pacing import Bucket
 from gateway.settings import Settings
@@ -153,6 +155,56 @@ def test_a_claim_that_is_too_old_is_not_sent(
     assert texts(db)[0].state == State.SENDING
 
 
+def test_a_reply_whose_time_is_over_is_dropped(db: Database, at: datetime, sender: int) -> None:
+    """P4: claimed in time, but its turn came too late."""
+    add(db, at, sender, category="reply", kind="help", expires_at=at + timedelta(seconds=1))
+    socket = Socket()
+
+    async def late() -> None:
+        dispatcher = Dispatcher(db, socket, db.settings, "w1")
+        (permit,) = await dispatcher._claim(None)
+        await asyncio.sleep(max(0.0, (at + timedelta(seconds=1.05) - datetime.now(UTC)).total_seconds()))
+        under_way: set[asyncio.Task[None]] = set()
+        await dispatcher._start(permit, under_way)
+        await dispatcher._finish(under_way)
+
+    asyncio.run(late())
+    assert socket.came == []
+    assert texts(db)[0].state == State.CANCELLED
+
+
+def test_a_known_sid_is_kept_while_the_database_is_away(
+    db: Database, at: datetime, sender: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "UNREACHABLE_PAUSE", 0.01)
+    add(db, at, sender)
+    real, failures = delivery.settle, iter([DatabaseAway("away"), DatabaseAway("away")])
+
+    def settle(*args: Any) -> None:
+        error = next(failures, None)
+        if error:
+            raise error
+        real(*args)
+
+    monkeypatch.setattr(delivery, "settle", settle)
+    run(db, Socket("SM1"), sender)
+    assert (texts(db)[0].state, texts(db)[0].sid) == (State.SENT, "SM1")
+
+
+def test_a_long_text_of_a_slow_sender_leaves(db: Database, at: datetime, sender: int) -> None:
+    """24 segments at 10 a second: it leaves at once, what comes after it waits."""
+    for _ in range(2):
+        add(db, at, sender, body="ü€" * 700)
+    socket = Socket()
+
+    async def go() -> None:
+        await Dispatcher(db, socket, db.settings, "w1").dispatch(sender, 10.0, seconds=0.1)
+
+    asyncio.run(go())
+    assert socket.came
+    assert texts(db)[0].state == State.SENT
+
+
 class TestReconcile:
     @pytest.fixture
     def doubtful(self, db: Database, at: datetime, sender: int) -> Any:
@@ -172,6 +224,15 @@ class TestReconcile:
         assert run(db, socket, sender, "reconcile") == 1
         assert (texts(db)[0].state, texts(db)[0].sid) == (State.DELIVERED, "SM9")
         assert socket.came == []
+
+    def test_on_another_channel_it_is_listed_under_that(self, db: Database, at: datetime, sender: int) -> None:
+        add(db, at, sender, channel="whatsapp", body="Hi")
+        run(db, Socket(OutcomeUnknown("cut")), sender)
+        socket = Socket()
+        listed = self.listed("Hi", at)
+        socket.listed = [dataclasses.replace(listed, to=f"whatsapp:{SHE}")]
+        run(db, socket, sender, "reconcile")
+        assert texts(db)[0].sid == "SM9"
 
     def test_another_texts_link_is_not_ours(self, db: Database, at: datetime, sender: int, doubtful: Any) -> None:
         other = doubtful.body.replace(doubtful.link_token, links.new_token())

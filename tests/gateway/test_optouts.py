@@ -1,10 +1,12 @@
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.db import Database
+from gateway.db import Database, Transaction
 from gateway.models import Category, Scope, Source, State
 from gateway.optouts import Signal, is_out, lift, record
 from tests.gateway.helpers import actions, opt_outs, queue, texts
@@ -123,6 +125,41 @@ class TestLift:
         assert actions(db) == ["opt_out.recorded", "opt_in.ignored", "opt_in.ignored", "opt_out.lifted"]
         (row,) = opt_outs(db)
         assert (row.lifted_at, row.lifted_by) == (now + timedelta(microseconds=1), "inbound:SM2")
+
+    def test_a_repeated_stop_is_the_newest_word(
+        self, db: Database, now: datetime, programs: tuple[int, int]
+    ) -> None:
+        """P7: STOP, a START that is found late, STOP again before it is found."""
+        for minute in (0, 10):
+            at = now + timedelta(minutes=minute)
+            db.writer.run(record, SHE, Scope.MARKETING, signal(at), program_id=programs[0])
+        late = signal(now + timedelta(minutes=5), "inbound:SM2")
+        assert db.writer.run(lift, SHE, late, program_id=programs[0]) == []
+        assert db.reading(is_out, SHE, Category.MARKETING, programs[0])
+
+    def test_a_stop_while_a_start_is_being_committed(
+        self, db: Database, now: datetime, programs: tuple[int, int]
+    ) -> None:
+        """Two processes: the STOP must not lean on a row that is being closed under it."""
+        db.writer.run(record, SHE, Scope.MARKETING, signal(now), program_id=programs[0])
+        other, lifted, go = Database(db.settings), threading.Event(), threading.Event()
+
+        def open_slowly(tx: Transaction) -> None:
+            lift(tx, SHE, signal(now + timedelta(seconds=1), "inbound:SM2"), program_id=programs[0])
+            lifted.set()
+            go.wait(10)
+
+        with ThreadPoolExecutor(2) as pool:
+            start = pool.submit(other.writer.run, open_slowly)
+            assert lifted.wait(10)
+            newer = signal(now + timedelta(seconds=2), "inbound:SM3")
+            stop = pool.submit(db.writer.run, record, SHE, Scope.MARKETING, newer, program_id=programs[0])
+            time.sleep(0.2)
+            go.set()
+            start.result()
+            assert stop.result().is_new
+        other.close()
+        assert db.reading(is_out, SHE, Category.MARKETING, programs[0])
 
     def test_another_programs_own_opt_out_stays(
         self, db: Database, now: datetime, programs: tuple[int, int]
