@@ -162,7 +162,8 @@ def _store_with_session(engine: sa.Engine, form: dict[str, str]) -> None:
         session.add(_event("opt_out.recorded" if stop else "inbound.nothing", form, program, cause, now))
         if stop and not _is_out(session, form["From"]):
             out = OptOut(
-                number=form["From"], scope=Scope.MARKETING, heard_by_program_id=program.id, since=now, last_signal_at=now,
+                number=form["From"], scope=Scope.MARKETING, heard_by_program_id=program.id, since=now,
+                last_signal_at=now,
                 source=Source.REPLY, cause=cause, rule=reading.rule, country=place.country,
             )  # fmt: skip
             session.add(out)
