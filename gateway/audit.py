@@ -87,7 +87,7 @@ def _as_json(event: Row[Any]) -> str:
 def _cells(row: Row[Any]) -> list[Any]:
     event = _as_dict(row)
     event["details"] = json.dumps(event["details"], ensure_ascii=False, sort_keys=True)
-    return [_defused(event[name]) for name in COLUMNS]
+    return [defused(event[name]) for name in COLUMNS]
 
 
 def _as_dict(row: Row[Any]) -> dict[str, Any]:
@@ -96,7 +96,8 @@ def _as_dict(row: Row[Any]) -> dict[str, Any]:
     return event
 
 
-def _defused(value: Any) -> Any:
+def defused(value: Any) -> Any:
+    """A cell that a spreadsheet shows and does not run."""
     # A number's "+" is harmless: it is followed by digits only.
     if isinstance(value, str) and value.startswith(FORMULA_STARTS) and not value[1:].isdigit():
         return "'" + value

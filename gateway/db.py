@@ -63,6 +63,8 @@ class Database:
 
     def close(self) -> None:
         self.writer.close()
+        if self.writer.start_job is not None:
+            self.writer.start_job.close()
         self._threads.shutdown()
         self.engine.dispose()
         self.read_engine.dispose()

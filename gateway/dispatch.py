@@ -155,10 +155,11 @@ class Dispatcher:
         return None
 
     async def _put_back(self, permit: Permit, seconds: float, why: str) -> None:
-        not_before = _now() + timedelta(seconds=seconds)
+        now = _now()
+        not_before = now + timedelta(seconds=seconds)
         try:
             await self.db.writer.submit(
-                outbox.requeue, permit.id, permit.claimed_at, not_before=not_before, why=why
+                outbox.requeue, permit.id, permit.claimed_at, now=now, not_before=not_before, why=why
             )
         except DatabaseAway:
             log.warning("text left in doubt", message=permit.id, why="database away")
@@ -220,12 +221,9 @@ class Dispatcher:
                 free.remove(match)
                 await self._adopt(text, match)
             elif _now() - text.claimed_at > timedelta(seconds=self.settings.doubt_grace):
+                now, why = _now(), "not in the carrier's list"
                 await self.db.writer.submit(
-                    outbox.requeue,
-                    text.id,
-                    text.claimed_at,
-                    not_before=_now(),
-                    why="not in the carrier's list",
+                    outbox.requeue, text.id, text.claimed_at, now=now, not_before=now, why=why
                 )
 
     def _match(self, text: Any, listed: Sequence[ListedMessage]) -> ListedMessage | None:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from sqlalchemy import Connection, Row, select
 
-from gateway import optouts, phone, regions
+from gateway import audit, optouts, phone, regions
 from gateway.contacts import Line
 from gateway.db import Transaction
 from gateway.errors import NotFound
@@ -116,11 +116,8 @@ def export(connection: Connection, out: TextIO, *, lifted_too: bool = False) -> 
         query = query.where(opt_outs.c.lifted_at.is_(None))
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
-    count = 0
-    for row in connection.execute(query.execution_options(yield_per=1000)):
-        writer.writerow([_cell(value) for value in row])
-        count += 1
-    return count
+    rows = connection.execute(query.execution_options(yield_per=1000))
+    return sum(bool(writer.writerow([_cell(value) for value in row])) for row in rows)
 
 
 def _record(
@@ -146,4 +143,4 @@ def _check_program(tx: Transaction, program_id: int | None) -> None:
 
 
 def _cell(value: Any) -> Any:
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else audit.defused(value)

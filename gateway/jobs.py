@@ -88,6 +88,8 @@ class Jobs:
             "log_level": "WARNING",
             "console_log_level": "WARNING",
         }
+        # Whatever a launch that failed has left behind.
+        DBOS.destroy(destroy_registry=True)
         DBOS(config=config)
         _through_our_log()
         _register(DISPATCH, self._dispatch)
@@ -150,11 +152,11 @@ def _register(name: str, work: Callable[[int], None]) -> None:
         work(key)
 
 
-def beat(tx: Transaction, owner: str, started_at: datetime, now: datetime) -> None:
+def beat(tx: Transaction, owner: str, now: datetime) -> None:
     """The worker's heartbeat; written anew if somebody has forgotten us."""
     found = tx.execute(workers.update().where(workers.c.id == owner).values(beat_at=now))
     if not found.rowcount:
-        tx.execute(workers.insert(), {"id": owner, "started_at": started_at, "beat_at": now})
+        tx.execute(workers.insert(), {"id": owner, "beat_at": now})
         tx.execute(delete(workers).where(workers.c.beat_at < now - FORGET_WORKERS_AFTER))
 
 

@@ -281,5 +281,4 @@ class Worker(SQLModel, table=True):
 
     __tablename__ = "workers"
     id: str = Field(primary_key=True, max_length=40)
-    started_at: datetime = when()
     beat_at: datetime = when()

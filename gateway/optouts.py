@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    String,
     and_,
     bindparam,
     case,
@@ -19,7 +20,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    text,
     update,
 )
 
@@ -242,7 +242,7 @@ def _suppress(
 
 def _in_scope() -> ColumnElement[bool]:
     """SQL over parameters: the text falls under an opt-out of `scope_` by `program`."""
-    scope, marketing = bindparam("scope_", type_=text("").type), outbound.c.category == Category.MARKETING
+    scope, marketing = bindparam("scope_", type_=String()), outbound.c.category == Category.MARKETING
     return or_(
         and_(scope == Scope.ALL.value, outbound.c.category != Category.REPLY),
         and_(scope == Scope.MARKETING.value, marketing),

@@ -145,7 +145,9 @@ def drop_expired(tx: Transaction, now: datetime) -> int:
     return len(dropped)
 
 
-def requeue(tx: Transaction, message_id: int, claimed_at: datetime, *, not_before: datetime, why: str) -> bool:
+def requeue(
+    tx: Transaction, message_id: int, claimed_at: datetime, *, now: datetime, not_before: datetime, why: str
+) -> bool:
     """Back into the queue what surely was not sent, or where it belongs if she or its campaign ended.
 
     Does nothing (False) when the row has moved on since it was claimed at `claimed_at`.
@@ -158,12 +160,14 @@ def requeue(tx: Transaction, message_id: int, claimed_at: datetime, *, not_befor
     audit.append(
         tx,
         "message.requeued" if found.state == State.QUEUED else f"message.{found.state.value}",
-        at=not_before,
+        at=now,
         actor="gateway",
         number=found.number,
         program_id=found.program_id,
         cause=f"message:{message_id}",
         why=why,
+        attempts=found.attempts,
+        not_before=not_before.isoformat(),
     )
     return True
 
@@ -259,5 +263,5 @@ REQUEUE = (
         state=case((_stopped(), State.SUPPRESSED), (_cancelled(), State.CANCELLED), else_=State.QUEUED),
         send_after=bindparam("not_before"),
     )
-    .returning(outbound.c.number, outbound.c.program_id, outbound.c.state)
+    .returning(outbound.c.number, outbound.c.program_id, outbound.c.state, outbound.c.attempts)
 )

@@ -23,7 +23,8 @@ def serve(settings: Settings, *, host: str, port: int, with_worker: bool = True)
     configure(settings)
     if settings.is_sqlite:
         jobs.migrate(settings)
-    require_newest(settings)
+    else:
+        require_newest(settings)
     log.info("serving", at=f"http://{host}:{port}", console=f"{settings.public_url}/console", worker=with_worker)
     server(settings, host=host, port=port, with_worker=with_worker).run()
 
@@ -35,7 +36,6 @@ def server(settings: Settings, *, host: str, port: int, with_worker: bool) -> uv
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with _beside(settings, db, with_worker):
-            tune_gc()
             yield
         await asyncio.to_thread(db.close)
 
@@ -63,4 +63,6 @@ async def _beside(settings: Settings, db: Database, with_worker: bool) -> AsyncI
         async with worker.running(settings, db):
             yield
     else:
+        # A worker does this itself, when its job engine is there too.
+        tune_gc()
         yield

@@ -72,7 +72,9 @@ class Settings(BaseSettings):
     )
     poll_interval: float = Field(0.2, gt=0, description="Seconds between looks for jobs and replies")
     max_body_bytes: int = Field(64 * 1024, ge=1024, description="Largest form a webhook or page accepts")
-    max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest recipients file or API body")
+    max_upload_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="Largest recipients file; JSON ends at 2 MiB"
+    )
     trusted_proxies: str = Field(
         "127.0.0.1",
         description="Addresses (comma list, * for all) whose X-Forwarded-For is believed; rate limits count by it",

@@ -1,14 +1,20 @@
 """A transaction as verbs see it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, CursorResult, Executable, Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-JobStarter = Callable[[Connection, str, int], None]
+
+class JobStarter(Protocol):
+    """Enqueues a job by name and key within a connection's transaction."""
+
+    def __call__(self, connection: Connection, name: str, key: int) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Transaction:

@@ -38,7 +38,6 @@ class Worker:
         self.settings = settings
         self.db = db
         self.owner = uuid.uuid4().hex
-        self.started_at = datetime.now(UTC)
         self.carrier = TwilioCarrier(
             settings.twilio_account_sid,
             settings.auth_tokens[0] if settings.auth_tokens else "",
@@ -51,16 +50,19 @@ class Worker:
         self._launched = False
 
     async def start(self) -> None:
-        """Joins the workers; waits for a database that is not there yet."""
-        while True:
+        """Joins the workers; waits for a database that is not there yet, or not for the job engine."""
+        while not self._launched:
             try:
                 await self.beat()
-                break
+                await asyncio.to_thread(self.jobs.launch)
+                self._launched = True
             except DatabaseAway:
                 log.warning("database away, waiting")
                 await asyncio.sleep(PAUSE_WHEN_AWAY)
-        await asyncio.to_thread(self.jobs.launch)
-        self._launched = True
+            except Exception:
+                # Beside the web nobody would notice that this process has no worker.
+                log.exception("the worker cannot start, trying again")
+                await asyncio.sleep(PAUSE_WHEN_AWAY)
 
     async def run(self) -> None:
         """Joins and works until cancelled."""
@@ -85,7 +87,7 @@ class Worker:
         await self.carrier.aclose()
 
     async def beat(self) -> bool:
-        await self.db.writer.submit(jobs.beat, self.owner, self.started_at, datetime.now(UTC))
+        await self.db.writer.submit(jobs.beat, self.owner, datetime.now(UTC))
         return False
 
     async def answer(self) -> bool:

@@ -30,9 +30,9 @@ BATCH = 128
 # At 2,000 a second this is 5 s of work: whoever comes later would have been answered 503 anyway.
 MOST_WAITING = 10_000
 LOST = (OperationalError, InterfaceError, PoolTimeout)
-# Run again, a verb sees the row that another process wrote first, or comes after the deadlock.
 # PostgreSQL's SQLSTATE for a lock not got within lock_timeout.
 LOCK_NOT_AVAILABLE = "55P03"
+# Run again, a verb sees the row that another process wrote first, or comes after the deadlock.
 AGAIN = (*LOST, IntegrityError)
 
 

@@ -118,12 +118,7 @@ def test_p3_no_permit_after_a_stop(
 ) -> None:
     """STOPs at every step of a running campaign: before, while it expands, while it is sent, by two processes."""
     numbers = [f"+4915735{n:06}" for n in range(TEXTS)]
-    now = datetime.now(UTC)
-    campaign = db.writer.run(
-        campaigns.create, program_id=program, sender_id=sender, name="c", text="Hi", created_by="t", now=now
-    )
-    for at in range(0, TEXTS, 500):
-        db.writer.run(campaigns.add_recipients, campaign, numbers[at : at + 500], now)
+    campaign = _draft(db, program, sender, numbers)
     other, carrier = Database(db.settings), Carrier(latency=0.015)
     # Every third number, in an order that has nothing to do with the campaign's.
     leaving = sorted(numbers[::3], key=lambda number: zlib.crc32(number.encode()))[:STOPS]
@@ -171,6 +166,16 @@ def test_p3_no_permit_after_a_stop(
     assert any(f["suppressed"] for f in found)
     assert any(f["before"] for f in found)
     assert any(f["residue"] for f in found)
+
+
+def _draft(db: Database, program: int, sender: int, numbers: list[str]) -> int:
+    now = datetime.now(UTC)
+    campaign = db.writer.run(
+        campaigns.create, program_id=program, sender_id=sender, name="c", text="Hi", created_by="t", now=now
+    )
+    for at in range(0, len(numbers), 500):
+        db.writer.run(campaigns.add_recipients, campaign, numbers[at : at + 500], now)
+    return campaign
 
 
 def _fates(db: Database) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gateway import links
 from gateway.db import Database, Transaction
 from gateway.inbound import IncomingText, Outcome, receive
 from gateway.models import AuditEvent, Category, InboundMessage, OptOut, OutboundMessage
@@ -61,6 +62,13 @@ def queue(db: Database, now: datetime, *, program_id: int, sender_id: int, numbe
     values = row(program_id=program_id, sender_id=sender_id, number=number, now=now, **given)
     db.writer.run(enqueue_screened, [values])
     return int(texts(db)[-1].id)
+
+
+def queue_link(db: Database, now: datetime, program_id: int, sender_id: int, number: str) -> str:
+    """A campaign text with a link waits in the outbox; returns the link's token."""
+    token = links.new_token()
+    queue(db, now, program_id=program_id, sender_id=sender_id, number=number, link_token=token)
+    return token
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class TestCallbacks:
         assert texts(db)[0].state == State.UNKNOWN
         assert status(db, permit, "sent", now)
         assert texts(db)[0].state == State.SENT
-        assert not db.writer.run(outbox.requeue, permit.id, permit.claimed_at, not_before=now, why="?")
+        assert not db.writer.run(outbox.requeue, permit.id, permit.claimed_at, now=now, not_before=now, why="?")
 
     def test_another_texts_sid_is_refused(
         self, db: Database, now: datetime, permit: outbox.Permit, sender: int
@@ -118,28 +118,28 @@ class TestInDoubt:
         return [row.id for row in rows]
 
     def test_a_living_workers_text_is_not(self, db: Database, now: datetime, permit: outbox.Permit) -> None:
-        db.writer.run(jobs.beat, "w1", now, now)
+        db.writer.run(jobs.beat, "w1", now)
         assert self.found(db, now) == []
         assert self.found(db, now + timedelta(seconds=2.4)) == []
 
     def test_a_dead_workers_text_is(self, db: Database, now: datetime, permit: outbox.Permit) -> None:
-        db.writer.run(jobs.beat, "w1", now, now)
+        db.writer.run(jobs.beat, "w1", now)
         assert self.found(db, now + timedelta(seconds=2.5)) == [permit.id]
 
     def test_a_worker_that_left_is_dead_at_once(self, db: Database, now: datetime, permit: outbox.Permit) -> None:
-        db.writer.run(jobs.beat, "w1", now, now)
+        db.writer.run(jobs.beat, "w1", now)
         db.writer.run(jobs.leave, "w1")
         assert self.found(db, now) == [permit.id]
 
     def test_so_is_a_text_held_past_the_lease(self, db: Database, now: datetime, permit: outbox.Permit) -> None:
         for late, expected in ((timedelta(seconds=35), []), (timedelta(seconds=36), [permit.id])):
-            db.writer.run(jobs.beat, "w1", now, now + late)
+            db.writer.run(jobs.beat, "w1", now + late)
             assert self.found(db, now + late) == expected
 
     def test_so_is_an_unknown_outcome_whoever_lives(
         self, db: Database, now: datetime, permit: outbox.Permit
     ) -> None:
-        db.writer.run(jobs.beat, "w1", now, now)
+        db.writer.run(jobs.beat, "w1", now)
         settle(db, Settled(permit, State.UNKNOWN), now)
         assert self.found(db, now) == [permit.id]
 

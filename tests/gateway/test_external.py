@@ -138,6 +138,16 @@ def test_the_export_holds_whoever_is_out(db: Database, take_in: Callable[..., Im
     assert (now + timedelta(hours=1)).isoformat() in everything.getvalue()
 
 
+def test_an_export_runs_nothing_in_a_spreadsheet(db: Database, now: datetime) -> None:
+    """A rule names the advertised word, and a marketer may have typed anything."""
+    signal = Signal(at=now, source=Source.REPLY, cause="inbound:SM1", rule="=1+1")
+    db.writer.run(optouts.record, "+4915735981001", Scope.MARKETING, signal)
+    out = io.StringIO()
+    db.reading(external.export, out)
+    (row,) = csv.DictReader(io.StringIO(out.getvalue()))
+    assert (row["rule"], row["number"]) == ("'=1+1", "+4915735981001")
+
+
 def test_an_export_can_be_imported(db: Database, take_in: Callable[..., Imported]) -> None:
     take_in(ANNA, BERT)
     out = io.StringIO()

@@ -21,11 +21,11 @@ SHE = "+4915735981001"
 
 
 @pytest.fixture
-def starter(db: Database) -> Iterator[jobs.Starter]:
+def starter(db: Database) -> jobs.Starter:
+    """Ends with its database."""
     found = jobs.Starter(db.settings)
     db.writer.start_job = found
-    yield found
-    found.close()
+    return found
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def engine(db: Database, socket: Socket, owner: str = "w1") -> Iterator[jobs.Job
         return jobs.Jobs(db.settings, db, Dispatcher(db, socket, db.settings, owner))
 
     made = asyncio.run_coroutine_threadsafe(make(), loop).result()
-    db.writer.run(jobs.beat, owner, datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1))
+    db.writer.run(jobs.beat, owner, datetime.now(UTC) + timedelta(hours=1))
     made.launch()
     try:
         yield made
@@ -140,13 +140,13 @@ def _jobs(db: Database) -> int:
 
 
 def test_a_heartbeat_is_written_anew_when_somebody_forgot_us(db: Database, now: datetime) -> None:
-    db.writer.run(jobs.beat, "w1", now, now)
+    db.writer.run(jobs.beat, "w1", now)
     db.writer.run(jobs.leave, "w1")
-    db.writer.run(jobs.beat, "w1", now, now + timedelta(seconds=1))
+    db.writer.run(jobs.beat, "w1", now + timedelta(seconds=1))
     assert db.reading(jobs._alive, now) == {"w1"}
 
 
 def test_workers_long_gone_are_forgotten(db: Database, now: datetime) -> None:
-    db.writer.run(jobs.beat, "old", now, now)
-    db.writer.run(jobs.beat, "new", now, now + jobs.FORGET_WORKERS_AFTER + timedelta(seconds=1))
+    db.writer.run(jobs.beat, "old", now)
+    db.writer.run(jobs.beat, "new", now + jobs.FORGET_WORKERS_AFTER + timedelta(seconds=1))
     assert db.reading(jobs._alive, now - timedelta(days=9)) == {"new"}

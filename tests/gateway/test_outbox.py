@@ -6,9 +6,9 @@ import pytest
 
 from gateway import campaigns, outbox
 from gateway.db import Database
-from gateway.models import Category, Scope, Source, State
+from gateway.models import AuditEvent, Category, Scope, Source, State
 from gateway.optouts import Signal, record
-from tests.gateway.helpers import actions, queue, text_in, texts
+from tests.gateway.helpers import actions, queue, rows, text_in, texts
 
 SHE = "+4915735981001"
 
@@ -100,12 +100,17 @@ class TestReplies:
 
 class TestRequeue:
     def requeue(self, db: Database, permit: outbox.Permit, now: datetime) -> bool:
-        return db.writer.run(outbox.requeue, permit.id, permit.claimed_at, not_before=now, why="429")
+        return db.writer.run(
+            outbox.requeue, permit.id, permit.claimed_at, now=permit.claimed_at, not_before=now, why="429"
+        )
 
     def test_goes_back_for_later(self, db: Database, now: datetime, program: int, sender: int) -> None:
         queue(db, now, program_id=program, sender_id=sender, number=SHE)
         (permit,) = claim(db, sender, now)
         assert self.requeue(db, permit, now + timedelta(seconds=3))
+        # The event is of now, not of the time the text waits for.
+        told = rows(db, AuditEvent)[-1]
+        assert (told.at, told.details["attempts"]) == (now, 1)
         assert claim(db, sender, now + timedelta(seconds=2)) == []
         (again,) = claim(db, sender, now + timedelta(seconds=3))
         assert again.id == permit.id

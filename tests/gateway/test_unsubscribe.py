@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from gateway import links, optouts, outbox, phone, regions, unsubscribe
-from gateway.db import Database, Transaction
-from gateway.models import AuditEvent, Category, OptOut, OutboundMessage, Scope, Source
+from gateway import links, optouts, phone, regions, unsubscribe
+from gateway.db import Database
+from gateway.models import AuditEvent, OptOut, OutboundMessage, Scope, Source
 from gateway.optouts import Signal
 from gateway.unsubscribe import Reason
+from tests.gateway.helpers import queue_link
 
 outbound = OutboundMessage.__table__  # type: ignore[attr-defined]
 opt_outs = OptOut.__table__  # type: ignore[attr-defined]
@@ -25,27 +26,7 @@ def link_to(
     """Puts a text with a link into the outbox; returns the link's token."""
     program = make_program()
     sender = make_sender(program)
-
-    def make(number: str) -> str:
-        token = links.new_token()
-        row = outbox.row(
-            program_id=program,
-            sender_id=sender,
-            number=number,
-            body="Sale!",
-            category=Category.MARKETING,
-            kind="campaign",
-            now=now,
-            link_token=token,
-        )
-        db.writer.run(_insert, row)
-        return token
-
-    return make
-
-
-def _insert(tx: Transaction, row: dict[str, object]) -> None:
-    tx.execute(outbound.insert(), row)
+    return lambda number: queue_link(db, now, program, sender, number)
 
 
 @pytest.mark.parametrize("number", ["+4915123456789", "+12125550123", "+33612345678", "+819012345678"])

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from gateway import worker
 from gateway.db import Database
@@ -61,6 +62,26 @@ def test_a_worker_waits_for_a_database_that_is_not_there(db: Database, monkeypat
 
     asyncio.run(start())
     assert next(tries, "none left") == "none left"
+
+
+def test_a_launch_that_fails_is_told_and_tried_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = iter([ValueError("no tables of the job engine"), None])
+
+    def launch() -> None:
+        error = next(errors)
+        if error:
+            raise error
+
+    async def start() -> None:
+        one = worker.Worker(db.settings, db)
+        monkeypatch.setattr(one.jobs, "launch", launch)
+        await one.start()
+        await one.carrier.aclose()
+
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(start())
+    assert [line["event"] for line in logs] == ["the worker cannot start, trying again"]
+    assert next(errors, "none left") == "none left"
 
 
 def test_without_a_server_the_heartbeat_says_so() -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from gateway import jobs, serve
+from gateway import serve, worker
 from gateway.carrier.sandbox import SandboxConfig, spawned_sandbox
 from gateway.db import Database
 from gateway.settings import Settings
@@ -109,11 +109,8 @@ def gateway(settings: Settings, port: int, *, with_worker: bool = True) -> Itera
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
     """A database for the test itself, whose verbs start jobs."""
-    db = Database(settings)
-    starter = jobs.Starter(settings)
-    db.writer.start_job = starter
+    db = worker.open_database(settings)
     try:
         yield db
     finally:
         db.close()
-        starter.close()

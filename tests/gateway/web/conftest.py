@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from gateway import links, outbox
-from gateway.db import Database, Transaction
-from gateway.models import Category, OutboundMessage
+from gateway.db import Database
+from gateway.models import OutboundMessage
 from gateway.settings import Settings
+from tests.gateway.helpers import queue_link
 
 outbound = OutboundMessage.__table__  # type: ignore[attr-defined]
 
@@ -52,23 +51,7 @@ def browser(settings: Settings, db: Database, clock: Clock) -> Iterator[TestClie
 def link_to(db: Database, now: datetime) -> Callable[..., str]:
     """Puts a text with a link into the outbox; returns the link's token."""
 
-    def make(program_id: int, sender_id: int, number: str = "+4915123456789", **columns: object) -> str:
-        token = links.new_token()
-        row = outbox.row(
-            program_id=program_id,
-            sender_id=sender_id,
-            number=number,
-            body="Sale!",
-            category=Category.MARKETING,
-            kind="campaign",
-            now=now,
-            link_token=token,
-        )
-        db.writer.run(_insert, row | columns)
-        return token
+    def make(program_id: int, sender_id: int, number: str = "+4915123456789") -> str:
+        return queue_link(db, now, program_id, sender_id, number)
 
     return make
-
-
-def _insert(tx: Transaction, row: dict[str, object]) -> None:
-    tx.execute(sa.insert(outbound), row)

@@ -16,6 +16,7 @@ from gateway.db import Database
 from gateway.models import Category, Role
 from gateway.settings import Settings
 from gateway.web import api
+from gateway.web.api_endpoints import MOST_JSON
 from tests.gateway.web.conftest import Clock
 
 ANNA, BERT = "+4915123456781", "+4915123456782"
@@ -291,6 +292,12 @@ def test_an_upload_has_a_limit(
             headers={"content-type": kind, "authorization": f"Bearer {tokens['marketer']}"},
         )
     assert answer.status_code == status
+
+
+def test_json_ends_earlier_than_csv(ask: Ask, campaign: int) -> None:
+    """It is read as a whole, and the event loop waits for that."""
+    path, body = f"/campaigns/{campaign}/recipients", b'{"recipients":["' + b" " * MOST_JSON + b'"]}'
+    assert ask("POST", path, content=body, headers={"content-type": "application/json"}).status_code == 413
 
 
 def test_recipients_of_another_type(ask: Ask, campaign: int) -> None:
