@@ -48,17 +48,11 @@ def opened(*, with_jobs: bool = False) -> Iterator[tuple[Settings, Database]]:
     db = database(found)
     try:
         _check_schema(found, db)
-        if not with_jobs:
-            yield found, db
-            return
-        from gateway.jobs import Starter
+        if with_jobs:
+            from gateway.jobs import Starter
 
-        starter = Starter(found)
-        db.writer.start_job = starter
-        try:
-            yield found, db
-        finally:
-            starter.close()
+            db.writer.start_job = Starter(found)
+        yield found, db
     finally:
         db.close()
 

@@ -22,14 +22,27 @@ GERMAN = [f"+4915123456{tail:03}" for tail in range(100, 120)]
 NEW_YORK = "+12125550123"
 
 
+class Starter:
+    """Notes the jobs instead of enqueueing them."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, int]] = []
+
+    def __call__(self, connection: object, name: str, key: int) -> None:
+        self.started.append((name, key))
+
+    def close(self) -> None:
+        pass
+
+
 class Stage:
     """One program, one sender, and the campaign verbs with little to say each time."""
 
     def __init__(self, db: Database, settings: Settings, now: datetime, program_id: int, sender_id: int) -> None:
         self.db, self.settings, self.now = db, settings, now
         self.program_id, self.sender_id = program_id, sender_id
-        self.jobs: list[tuple[str, int]] = []
-        db.writer.start_job = lambda connection, name, key: self.jobs.append((name, key))
+        starter = Starter()
+        self.jobs, db.writer.start_job = starter.started, starter
 
     def create(self, **changes: Any) -> int:
         values = {
